@@ -1,0 +1,23 @@
+/*
+ * The verbs of mtdump. A new one is a cmd_VERB.c and a row in main.c.
+ */
+#ifndef COMMAND_H
+#define COMMAND_H
+
+struct command {
+	const char *name;
+	const char *operands;           /* "TRACE..." */
+	const char *summary;            /* one line for `mtdump --help` */
+	/* argv[0] is the verb. Messages and message_note_status() tell how it went. */
+	void (*run)(const struct command *command, int argc, char **argv);
+	int hidden;                     /* not in --help: for tests */
+};
+
+extern const struct command commands[];         /* ends with a NULL name */
+
+void cmd_log(const struct command *command, int argc, char **argv);
+void cmd_info(const struct command *command, int argc, char **argv);
+void cmd_verify(const struct command *command, int argc, char **argv);
+void cmd_dump(const struct command *command, int argc, char **argv);
+
+#endif

@@ -1,0 +1,90 @@
+/*
+ * The events of one trace in order: its blocks, then what its tail holds beyond them.
+ *
+ * Every command reads from here. Opening reads the header, finds TRACE.tail and joins it, and, when
+ * the source has offsets, walks the chunk headers once and takes in all names, so that widths and
+ * name filters know the whole trace before the first event. Damage is reported through message.h as it
+ * is met, once, and noted for the exit status; the stream goes on with what is whole.
+ *
+ * The unit is the block, because a filter decides by its zone map whether it is read at all:
+ *
+ *     while (stream_next(stream, &block)) {
+ *             if (!interesting(&block.zone))
+ *                     continue;                               nothing was decompressed
+ *             if (!stream_decode(stream, MT_BLOCK_RSS))       damaged: told, go on
+ *                     continue;
+ *             ...
+ *     }
+ */
+#ifndef STREAM_H
+#define STREAM_H
+
+#include "format/reader.h"
+
+struct stream;
+
+struct stream_options {
+	size_t memory_max;              /* for names; 0: the default, 1 GiB */
+	bool no_tail;                   /* the trace alone */
+	bool quiet;                     /* no notes (not closed, lost); errors are still told */
+};
+
+/*
+ * Open `path`, "-" being standard input. NULL when a message has been printed and noted: cannot open,
+ * not a trace, too new.
+ */
+struct stream *stream_open(const char *path, const struct stream_options *options);
+void stream_close(struct stream *stream);               /* NULL is fine */
+
+const char *stream_path(const struct stream *stream);
+const struct mt_header *stream_header(const struct stream *stream);
+const struct mt_names *stream_names(const struct stream *stream);
+
+/* What the header walk found; the tail's part included. */
+struct stream_totals {
+	uint64_t file_bytes;            /* of the trace file */
+	uint64_t blocks, records;
+	uint64_t events;                /* default sequence, those lost not included */
+	uint64_t kinds[MT_KIND_COUNT];  /* records of each kind */
+	uint64_t clock_first, clock_last;       /* ticks */
+	uint32_t rss_min, rss_max;      /* pages, recorded figures */
+	uint64_t lost_total;
+	uint64_t lost[MT_LOST_COUNT];   /* by reason, as far as END, tail or checkpoints know */
+	bool lost_reasons_known;
+	bool closed;                    /* END is there */
+	uint32_t end_reason;
+	bool tail_joined;
+	uint64_t tail_records;
+	uint64_t damaged;               /* places of damage so far */
+	uint64_t truncated_bytes;
+	uint64_t events_bytes, defs_bytes;      /* bytes of EVENTS and DEFS chunks */
+};
+const struct stream_totals *stream_totals(const struct stream *stream);
+
+struct stream_block {
+	struct mt_zone zone;
+	uint64_t offset;                /* of the chunk in the trace; UINT64_MAX: from the tail */
+	/*
+	 * Events of the default sequence lost between the block before and this one that no LOST
+	 * record tells (damage, a full disk); their numbers are left out.
+	 */
+	uint64_t lost_before;
+	bool lost_is_damage;
+};
+
+/* The next block; false at the end. */
+bool stream_next(struct stream *stream, struct stream_block *block_out);
+
+/* Decode parts of the block that stream_next() gave. NULL: damaged, which has been told. */
+const struct mt_block *stream_decode(struct stream *stream, unsigned parts);
+
+/* Losses behind the last record (a killed program whose ring was full): call after the end. */
+uint64_t stream_lost_at_end(const struct stream *stream, uint32_t *reason_out);
+
+/* Once more from the first block. Only for sources with offsets; spooled standard input has them. */
+void stream_rewind(struct stream *stream);
+
+/* Share of the work done, 0..1, for a progress display. */
+double stream_progress(const struct stream *stream);
+
+#endif
