@@ -1,0 +1,6 @@
+# docs/: the specification, the reasons, the man pages, the documented example.
+
+dist_man_MANS +=
+
+EXTRA_DIST += \
+	docs/examples/documented.py

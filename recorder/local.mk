@@ -1,0 +1,48 @@
+# recorder/: the CPython extension pymemtrace.cPyMemTrace and the package around it.
+
+noinst_LTLIBRARIES += librecorder.la
+
+# The half that knows no Python; unit tests link it.
+librecorder_la_SOURCES =
+librecorder_la_LIBADD = libmtformat.la
+
+# The half that does: the only files that see Python.h.
+recorder_python_sources =
+
+pymemtrace_files =
+
+EXTRA_DIST += $(recorder_python_sources) $(pymemtrace_files)
+
+if WITH_PYTHON
+pymemtracedir = $(PYTHON_INSTALL_DIR)/pymemtrace
+pymemtrace_LTLIBRARIES = cPyMemTrace.la
+pymemtrace_DATA = $(pymemtrace_files)
+
+cPyMemTrace_la_SOURCES = $(recorder_python_sources)
+cPyMemTrace_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CPPFLAGS)
+cPyMemTrace_la_LIBADD = librecorder.la
+cPyMemTrace_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shrext $(EXT_SUFFIX) \
+	-export-symbols-regex '^PyInit_'
+
+# pymemtrace/ in the build directory is the package as it will be installed, so that
+# PYTHONPATH=BUILD-DIRECTORY runs it from there.
+all-local: pymemtrace/stamp
+pymemtrace/stamp: cPyMemTrace.la $(pymemtrace_files)
+	$(AM_V_GEN)$(MKDIR_P) pymemtrace && rm -f pymemtrace/*.py* pymemtrace/*.so && \
+	for file in $(pymemtrace_files); do \
+		$(LN_S) "$(abs_top_srcdir)/$$file" pymemtrace/ || exit 1; \
+	done && \
+	$(LN_S) "$(abs_top_builddir)/.libs/cPyMemTrace$(EXT_SUFFIX)" pymemtrace/ && \
+	touch $@
+
+clean-local:
+	rm -rf pymemtrace
+
+# Python needs no .la file, and whoever ran the package as root left byte code.
+install-exec-hook:
+	rm -f "$(DESTDIR)$(pymemtracedir)/cPyMemTrace.la"
+uninstall-hook:
+	rm -f "$(DESTDIR)$(pymemtracedir)/cPyMemTrace$(EXT_SUFFIX)"
+	rm -rf "$(DESTDIR)$(pymemtracedir)/__pycache__"
+	-rmdir "$(DESTDIR)$(pymemtracedir)" 2>/dev/null
+endif

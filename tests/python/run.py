@@ -1,0 +1,48 @@
+"""Run one file of unittest cases: run.py FILE [TEST...].
+
+What "make check" starts for each tests/python/test_*.py.  It names every test, says loudly
+which could not run and why, and ends with 77 (skipped) when none of them could.
+"""
+
+import importlib.util
+import os
+import sys
+import unittest
+
+
+def preload_sanitizer():
+    """An extension built with AddressSanitizer loads only where its runtime came first."""
+    library = os.environ.get("SANITIZER_PRELOAD")
+    if library and library not in os.environ.get("LD_PRELOAD", ""):
+        os.environ["LD_PRELOAD"] = library
+        # The interpreter keeps much until it exits; leaks are looked for in the C tests.
+        os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=0")
+        os.execv(sys.executable, [sys.executable] + sys.argv)
+
+
+def main():
+    preload_sanitizer()
+    path = os.path.abspath(sys.argv[1])
+    name = os.path.splitext(os.path.basename(path))[0]
+    sys.path.insert(0, os.path.dirname(path))
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+
+    loader = unittest.TestLoader()
+    if len(sys.argv) > 2:
+        suite = loader.loadTestsFromNames(sys.argv[2:], module)
+    else:
+        suite = loader.loadTestsFromModule(module)
+    print("%s on Python %s, %s" % (name, sys.version.split()[0], sys.executable), flush=True)
+    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
+    for test, reason in result.skipped:
+        print("NOT RUN: %s: %s" % (test.id(), reason))
+    if not result.wasSuccessful() or result.testsRun == 0:
+        return 1
+    return 77 if len(result.skipped) == result.testsRun else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
