@@ -23,7 +23,11 @@ check-is-missing:
 endif
 
 # Golden runs of mtdump, checks of the tree, end-to-end tests.
-lint_tests =
+lint_tests = \
+	tests/lint/arrows.sh \
+	tests/lint/exports.sh \
+	tests/lint/headers.sh \
+	tests/lint/text.sh
 golden_tests =
 python_tests =
 
@@ -31,7 +35,7 @@ TESTS += $(lint_tests) $(golden_tests)
 if WITH_PYTHON
 TESTS += $(python_tests)
 endif
-EXTRA_DIST += $(lint_tests) $(golden_tests) $(python_tests)
+EXTRA_DIST += tests/python/run.py $(lint_tests) $(golden_tests) $(python_tests)
 
 TEST_EXTENSIONS = .sh .py
 LOG_COMPILER = $(EMULATOR)
@@ -43,6 +47,7 @@ AM_TESTS_ENVIRONMENT = \
 	TOP_BUILDDIR='$(abs_top_builddir)'; \
 	MTDUMP='$(abs_top_builddir)/mtdump'; \
 	CC='$(CC)'; \
+	CHECK_CFLAGS='$(CHECK_CFLAGS)'; \
 	EMULATOR='$(EMULATOR)'; \
 	EXT_SUFFIX='$(EXT_SUFFIX)'; \
 	NM='$(NM)'; \
@@ -51,5 +56,5 @@ AM_TESTS_ENVIRONMENT = \
 	PYTHONDONTWRITEBYTECODE=1; \
 	PYTHONPATH='$(abs_top_builddir)'; \
 	SANITIZER_PRELOAD='$(SANITIZER_PRELOAD)'; \
-	export TOP_SRCDIR TOP_BUILDDIR MTDUMP CC EMULATOR EXT_SUFFIX NM PYTHON PYTHON_CPPFLAGS \
+	export TOP_SRCDIR TOP_BUILDDIR MTDUMP CC CHECK_CFLAGS EMULATOR EXT_SUFFIX NM PYTHON PYTHON_CPPFLAGS \
 		PYTHONDONTWRITEBYTECODE PYTHONPATH SANITIZER_PRELOAD;
