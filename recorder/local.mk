@@ -39,7 +39,7 @@ clean-local:
 	rm -rf pymemtrace
 
 # Python needs no .la file, and whoever ran the package as root left byte code.
-install-exec-hook:
+install-data-hook:
 	rm -f "$(DESTDIR)$(pymemtracedir)/cPyMemTrace.la"
 uninstall-hook:
 	rm -f "$(DESTDIR)$(pymemtracedir)/cPyMemTrace$(EXT_SUFFIX)"
