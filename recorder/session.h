@@ -1,0 +1,164 @@
+/*
+ * One recording: a trace, its tail, its flusher, its names. Knows nothing of Python.
+ *
+ * Everything here happens on threads that hold the GIL, one at a time, but for the flusher. What a
+ * session needs is mapped and touched by session_start(), before the first event; afterwards
+ * only the id tables grow, and that is subtracted from the recorded RSS (rss.h).
+ *
+ * An event is made of parts that the hook has at hand:
+ *
+ *     uint32_t code = known or session_define_code(...);      0: no room, count it and go on
+ *     session_event(session, MT_KIND_CALL << 5, thread, code, 0, lasti);
+ *
+ * Full ring or arena: the writer waits for the flusher, holding the GIL, at most SESSION_WAIT_NS, and not
+ * again until the flusher has freed something; then events are dropped and counted, and a LOST record
+ * tells how many as soon as there is room.
+ */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include "recorder/clock.h"
+#include "recorder/flusher.h"
+#include "recorder/id_table.h"
+#include "recorder/ring.h"
+#include "recorder/rss.h"
+#include "recorder/strings.h"
+#include "format/header.h"
+
+#define SESSION_RING_RECORDS    (2 * MT_BLOCK_RECORDS)
+#define SESSION_ARENA_SIZE      (256 * 1024)
+#define SESSION_INDEX_ENTRIES   1024
+#define SESSION_WAIT_NS         10000000U
+
+/* What a recording is to be. Strings and TLV bytes are borrowed for the call. */
+struct session_spec {
+	const char *path;               /* of the trace; must not exist */
+	uint64_t default_min_drss_bytes;
+	uint32_t tick_ns;
+	const char *rss_source;         /* "auto" */
+	enum mt_hook hook;
+	uint32_t python_hexversion;
+	uint32_t build_bits;
+	/* Encoded TLVs of what only the caller knows: argv, executable, version, message, parent, coverage. */
+	const uint8_t *tlvs;
+	size_t tlvs_size;
+};
+
+struct session {
+	/* Hot: touched at every event. */
+	struct ring ring;
+	struct clock clock;
+	struct rss rss;
+	uint64_t last_raw;
+	_Atomic uint32_t rss_pages, rss_peak_pages;     /* copies for the flusher */
+
+	/* Losses not yet told by a LOST record, by reason - 1; [1]: those that take no number. */
+	uint64_t untold[MT_LOST_COUNT][2];
+	bool pending;                   /* some of them are not 0 */
+	bool waited;                    /* has waited for room since the flusher last freed some */
+	uint32_t freed_seen;
+
+	/* Identity. */
+	uint32_t serial;                /* differs from every other session of this process; never 0 */
+	uint32_t string_count, code_count, cfunc_count, thread_count;
+	struct strings *strings;
+	struct id_table cfuncs;         /* the hook's to use */
+	struct id_table threads;
+	uint64_t defs_head;
+
+	/* Cold. */
+	struct mt_tail_page *page;
+	size_t page_size;               /* of the mapping */
+	void *work;                     /* sealer, rooms, strings, stack: one mapping */
+	size_t work_size;
+	struct mt_sealer *sealer;
+	struct mt_sink_file sink;
+	struct mt_writer writer;
+	struct flusher flusher;
+	uint32_t footprint_pages;       /* what starting added to RSS */
+	bool crash_safe;
+	uint64_t events_made;           /* numbered events, lost ones included */
+	uint64_t events_lost;
+	uint64_t file_bytes;            /* after session_finish() */
+	uint64_t peak_event;            /* number of the event with the highest RSS */
+	uint32_t owner_pid;
+	uint8_t uuid[MT_UUID_SIZE];
+	char *path, *tail_path;         /* inside `work` */
+};
+
+/*
+ * Make the files, start the flusher, write the header. Returns NULL with errno: EEXIST if the trace
+ * exists, or whatever the kernel said. Nothing is left behind then.
+ */
+struct session *session_start(const struct session_spec *spec);
+
+/*
+ * End: under the GIL session_quiesce() puts what is pending; then, without the GIL,
+ * session_finish() writes out everything, the end mark included, and removes the tail (unless something
+ * could not be written: then it stays, and mtdump joins it). MT_OK, or what went wrong.
+ * Then session_free(), under the GIL again.
+ */
+void session_quiesce(struct session *session);
+enum mt_status session_finish(struct session *session, enum mt_end_reason reason);
+void session_free(struct session *session);
+
+/*
+ * In a fork's child: forget a session of the parent. Unmaps its memory and closes the inherited
+ * descriptors, touches neither its files nor its locks.
+ */
+void session_abandon(struct session *session);
+
+/* Before a fork: end the thread, keep the recording. It starts again at the next slow step. */
+void session_park(struct session *session);
+
+/* Slow path of an event: true when a record can be put now. Counts the event as lost otherwise. */
+bool session_make_room(struct session *session, unsigned kind_flags);
+
+/* Count an event that could not be recorded. */
+void session_lose(struct session *session, enum mt_lost reason, unsigned kind_flags);
+
+/*
+ * Record one event now. `kind_flags` is kind << 5 | flags. Defined in the header to be compiled into the
+ * hooks: clock, RSS, store.
+ */
+static inline void session_event(struct session *session, unsigned kind_flags, uint32_t thread,
+				 uint32_t code, uint32_t callee, uint32_t lasti)
+{
+	if (!ring_has_room(&session->ring) && !session_make_room(session, kind_flags))
+		return;
+	uint64_t raw = clock_raw(&session->clock);
+	if (raw < session->last_raw)
+		raw = session->last_raw;        /* clocks of two CPUs may differ by a little */
+	session->last_raw = raw;
+	if (session->rss.source->update(&session->rss, raw))
+		kind_flags |= MT_FLAG_RSS_READ;
+	ring_put(&session->ring, (struct mt_record){
+		.w0 = clock_ticks(&session->clock, raw) << 8 | kind_flags,
+		.w1 = (uint64_t)thread << 48 | (uint64_t)callee << 24 | code,
+		.w2 = (uint64_t)lasti << 32 | session->rss.pages,
+	});
+}
+
+/* A META record; `string` is an id or, for LOST, the reason. */
+void session_meta(struct session *session, enum mt_meta what, uint32_t thread, uint32_t string,
+		  uint32_t value);
+
+/*
+ * Definitions. Each gives the new id, or 0 when there was no room even after waiting: the event that
+ * needs it is then lost (MT_LOST_DEFINITIONS_FULL). MT_ID_UNKNOWN when ids have run out.
+ */
+uint32_t session_define_string(struct session *session, const void *bytes, size_t size, bool truncated);
+uint32_t session_define_code(struct session *session, uint32_t filename, uint32_t name, uint32_t qualname,
+			     uint32_t first_line, uint32_t co_flags, uint32_t code_size,
+			     const void *lines, size_t lines_size, bool truncated);
+uint32_t session_define_cfunc(struct session *session, uint32_t owner, uint32_t name, bool is_type);
+/* The dense index, from 0; MT_THREAD_UNKNOWN when they have run out or there is no room. */
+uint32_t session_define_thread(struct session *session, uint64_t native_id, uint64_t ident, uint32_t name);
+/* Say the name of a thread that was defined without one. */
+void session_name_thread(struct session *session, uint32_t index, uint64_t native_id, uint64_t ident,
+			 uint32_t name);
+
+/* Write out everything recorded so far and wait for it, at most `timeout_ns`. */
+bool session_flush(struct session *session, uint64_t timeout_ns);
+
+#endif
