@@ -22,6 +22,23 @@ check-is-missing:
 	@echo 'make check: Check not found by configure; on Debian: apt-get install check' >&2; exit 1
 endif
 
+# Fuzz targets.  Linked with a driver that replays files they run in "make check"; with
+# --enable-fuzzing, libFuzzer drives them.  A target NAME needs two lines here,
+#     tests_fuzz_fuzz_NAME_SOURCES = tests/fuzz/fuzz_NAME.c $(fuzz_driver)
+#     tests_fuzz_fuzz_NAME_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+# and a corpus in tests/fuzz/corpus/NAME.
+if FUZZING
+fuzz_driver =
+fuzz_replay_flags = -runs=0
+else
+fuzz_driver = tests/fuzz/replay.c
+fuzz_replay_flags =
+endif
+check_PROGRAMS += $(fuzz_targets)
+fuzz-targets: $(fuzz_targets)
+.PHONY: fuzz-targets
+EXTRA_DIST += tests/fuzz/run.sh
+
 # Golden runs of mtdump, checks of the tree, end-to-end tests.
 lint_tests = \
 	tests/lint/arrows.sh \
@@ -37,6 +54,19 @@ TESTS += $(python_tests)
 endif
 EXTRA_DIST += tests/python/run.py $(lint_tests) $(golden_tests) $(python_tests)
 
+# A cross build's mtdump is started through the emulator, by a script of the same name.
+if EMULATED
+mtdump_to_test = $(abs_top_builddir)/tests/emulated/mtdump
+check_DATA += tests/emulated/mtdump
+CLEANFILES += tests/emulated/mtdump
+tests/emulated/mtdump: Makefile
+	$(AM_V_GEN)$(MKDIR_P) tests/emulated && \
+	printf '#!/bin/sh\nexec %s "%s" "$$@"\n' '$(EMULATOR)' '$(abs_top_builddir)/mtdump' >$@ && \
+	chmod +x $@
+else
+mtdump_to_test = $(abs_top_builddir)/mtdump
+endif
+
 TEST_EXTENSIONS = .sh .py
 LOG_COMPILER = $(EMULATOR)
 SH_LOG_COMPILER = $(SHELL)
@@ -45,16 +75,18 @@ AM_PY_LOG_FLAGS = $(top_srcdir)/tests/python/run.py
 AM_TESTS_ENVIRONMENT = \
 	TOP_SRCDIR='$(abs_top_srcdir)'; \
 	TOP_BUILDDIR='$(abs_top_builddir)'; \
-	MTDUMP='$(abs_top_builddir)/mtdump'; \
+	MTDUMP='$(mtdump_to_test)'; \
 	CC='$(CC)'; \
 	CHECK_CFLAGS='$(CHECK_CFLAGS)'; \
 	EMULATOR='$(EMULATOR)'; \
 	EXT_SUFFIX='$(EXT_SUFFIX)'; \
+	FUZZ_REPLAY_FLAGS='$(fuzz_replay_flags)'; \
+	FUZZ_TARGETS='$(fuzz_targets)'; \
 	NM='$(NM)'; \
 	PYTHON='$(PYTHON)'; \
 	PYTHON_CPPFLAGS='$(PYTHON_CPPFLAGS)'; \
 	PYTHONDONTWRITEBYTECODE=1; \
 	PYTHONPATH='$(abs_top_builddir)'; \
 	SANITIZER_PRELOAD='$(SANITIZER_PRELOAD)'; \
-	export TOP_SRCDIR TOP_BUILDDIR MTDUMP CC CHECK_CFLAGS EMULATOR EXT_SUFFIX NM PYTHON PYTHON_CPPFLAGS \
-		PYTHONDONTWRITEBYTECODE PYTHONPATH SANITIZER_PRELOAD;
+	export TOP_SRCDIR TOP_BUILDDIR MTDUMP CC CHECK_CFLAGS EMULATOR EXT_SUFFIX FUZZ_REPLAY_FLAGS FUZZ_TARGETS NM \
+		PYTHON PYTHON_CPPFLAGS PYTHONDONTWRITEBYTECODE PYTHONPATH SANITIZER_PRELOAD;
