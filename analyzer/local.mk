@@ -1,7 +1,39 @@
 # analyzer/: mtdump.
 
+bin_PROGRAMS += mtdump
 noinst_LTLIBRARIES += libanalyzer.la
 
 # All but main.c, so that unit tests can link it.
-libanalyzer_la_SOURCES =
+libanalyzer_la_SOURCES = \
+	%D%/cmd_dump.c \
+	%D%/cmd_info.c \
+	%D%/cmd_log.c \
+	%D%/cmd_verify.c \
+	%D%/command.h \
+	%D%/filter.c \
+	%D%/filter.h \
+	%D%/json.c \
+	%D%/json.h \
+	%D%/message.c \
+	%D%/message.h \
+	%D%/options.c \
+	%D%/options.h \
+	%D%/out.c \
+	%D%/out.h \
+	%D%/progress.c \
+	%D%/progress.h \
+	%D%/render.c \
+	%D%/render.h \
+	%D%/render_text.c \
+	%D%/resolve.c \
+	%D%/resolve.h \
+	%D%/stream.c \
+	%D%/stream.h \
+	%D%/suggest.c \
+	%D%/suggest.h \
+	%D%/units.c \
+	%D%/units.h
 libanalyzer_la_LIBADD = libmtformat.la
+
+mtdump_SOURCES = %D%/main.c
+mtdump_LDADD = libanalyzer.la

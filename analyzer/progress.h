@@ -23,6 +23,9 @@ void progress_clear(void);
 /* Done: nothing is left on the screen. */
 void progress_end(void);
 
+/* The terminal belongs to another program now, a pager (true), or to us again (false). */
+void progress_silence(bool silent);
+
 /* The clockwork under it: what to do at `now_ns` of any steady clock. */
 void progress_begin_at(const char *label, bool terminal, uint64_t now_ns);
 void progress_show_at(double share, uint64_t now_ns);
