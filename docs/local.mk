@@ -3,4 +3,4 @@
 dist_man_MANS +=
 
 EXTRA_DIST += \
-	docs/examples/documented.py
+	%D%/examples/documented.py

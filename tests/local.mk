@@ -24,27 +24,27 @@ endif
 
 # Fuzz targets.  Linked with a driver that replays files they run in "make check"; with
 # --enable-fuzzing, libFuzzer drives them.  A target NAME needs two lines here,
-#     tests_fuzz_fuzz_NAME_SOURCES = tests/fuzz/fuzz_NAME.c $(fuzz_driver)
-#     tests_fuzz_fuzz_NAME_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+#     %C%_fuzz_fuzz_NAME_SOURCES = %D%/fuzz/fuzz_NAME.c $(fuzz_driver)
+#     %C%_fuzz_fuzz_NAME_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 # and a corpus in tests/fuzz/corpus/NAME.
 if FUZZING
 fuzz_driver =
 fuzz_replay_flags = -runs=0
 else
-fuzz_driver = tests/fuzz/replay.c
+fuzz_driver = %D%/fuzz/replay.c
 fuzz_replay_flags =
 endif
 check_PROGRAMS += $(fuzz_targets)
 fuzz-targets: $(fuzz_targets)
 .PHONY: fuzz-targets
-EXTRA_DIST += tests/fuzz/run.sh
+EXTRA_DIST += %D%/fuzz/run.sh
 
 # Golden runs of mtdump, checks of the tree, end-to-end tests.
 lint_tests = \
-	tests/lint/arrows.sh \
-	tests/lint/exports.sh \
-	tests/lint/headers.sh \
-	tests/lint/text.sh
+	%D%/lint/arrows.sh \
+	%D%/lint/exports.sh \
+	%D%/lint/headers.sh \
+	%D%/lint/text.sh
 golden_tests =
 python_tests =
 
@@ -52,15 +52,15 @@ TESTS += $(lint_tests) $(golden_tests)
 if WITH_PYTHON
 TESTS += $(python_tests)
 endif
-EXTRA_DIST += tests/python/run.py $(lint_tests) $(golden_tests) $(python_tests)
+EXTRA_DIST += %D%/python/run.py $(lint_tests) $(golden_tests) $(python_tests)
 
 # A cross build's mtdump is started through the emulator, by a script of the same name.
 if EMULATED
-mtdump_to_test = $(abs_top_builddir)/tests/emulated/mtdump
-check_DATA += tests/emulated/mtdump
-CLEANFILES += tests/emulated/mtdump
-tests/emulated/mtdump: Makefile
-	$(AM_V_GEN)$(MKDIR_P) tests/emulated && \
+mtdump_to_test = $(abs_top_builddir)/%D%/emulated/mtdump
+check_DATA += %D%/emulated/mtdump
+CLEANFILES += %D%/emulated/mtdump
+%D%/emulated/mtdump: Makefile
+	$(AM_V_GEN)$(MKDIR_P) %D%/emulated && \
 	printf '#!/bin/sh\nexec %s "%s" "$$@"\n' '$(EMULATOR)' '$(abs_top_builddir)/mtdump' >$@ && \
 	chmod +x $@
 else
@@ -71,7 +71,7 @@ TEST_EXTENSIONS = .sh .py
 LOG_COMPILER = $(EMULATOR)
 SH_LOG_COMPILER = $(SHELL)
 PY_LOG_COMPILER = $(PYTHON)
-AM_PY_LOG_FLAGS = $(top_srcdir)/tests/python/run.py
+AM_PY_LOG_FLAGS = $(top_srcdir)/%D%/python/run.py
 AM_TESTS_ENVIRONMENT = \
 	TOP_SRCDIR='$(abs_top_srcdir)'; \
 	TOP_BUILDDIR='$(abs_top_builddir)'; \
