@@ -59,12 +59,13 @@ for file in format/*.[ch]; do
 	}
 done
 
-# Python.h: module.c, hook_*.c, code_ids.c, fork.c, and headers that only those include.
+# Python.h: module.c, hook_*.c, code_ids.c, recording.c, fork.c, and headers that only those include.
 for file in recorder/*.c; do
 	case $file in
-	recorder/module.c | recorder/hook_*.c | recorder/code_ids.c | recorder/fork.c) ;;
+	recorder/module.c | recorder/hook_*.c | recorder/code_ids.c | recorder/recording.c | \
+	recorder/fork.c) ;;
 	*)
-		forbid 'Python.h belongs to module.c, hook_*.c, code_ids.c and fork.c' \
+		forbid 'Python.h belongs to module.c, hook_*.c, code_ids.c, recording.c and fork.c' \
 			"$include[<\"]Python\.h" "$file"
 		for header in $(grep -lE "$include[<\"]Python\.h" recorder/*.h 2>/dev/null); do
 			forbid "includes Python.h through $header" "$include\"$header\"" "$file"
