@@ -1,6 +1,10 @@
 # docs/: the specification, the reasons, the man pages, the documented example.
 
-dist_man_MANS +=
+dist_man_MANS += \
+	%D%/mtrace-format.5
 
 EXTRA_DIST += \
 	%D%/examples/documented.py
+
+dist_doc_DATA = \
+	%D%/format.md

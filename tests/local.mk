@@ -46,13 +46,15 @@ lint_tests = \
 	%D%/lint/headers.sh \
 	%D%/lint/text.sh
 golden_tests =
-python_tests =
+python_tests = \
+	%D%/python/test_format_doc.py
 
 TESTS += $(lint_tests) $(golden_tests)
 if WITH_PYTHON
 TESTS += $(python_tests)
 endif
 EXTRA_DIST += %D%/python/run.py $(lint_tests) $(golden_tests) $(python_tests)
+EXTRA_DIST += %D%/python/make_example.py %D%/python/refdecoder.py
 
 # A cross build's mtdump is started through the emulator, by a script of the same name.
 if EMULATED
