@@ -11,4 +11,7 @@
 
 uint32_t mt_crc32c(uint32_t crc, const void *data, size_t size);
 
+/* The same without the processor's own instruction; a test compares the two. */
+uint32_t mt_crc32c_portable(uint32_t crc, const void *data, size_t size);
+
 #endif

@@ -2,5 +2,21 @@
 
 noinst_LTLIBRARIES += libmtformat.la
 
-libmtformat_la_SOURCES =
+libmtformat_la_SOURCES = \
+	format/block.c \
+	format/block.h \
+	format/bytes.h \
+	format/checksum.c \
+	format/checksum.h \
+	format/header.c \
+	format/header.h \
+	format/index.c \
+	format/index.h \
+	format/layout.h \
+	format/names.c \
+	format/names.h \
+	format/record.c \
+	format/record.h \
+	format/status.c \
+	format/status.h
 libmtformat_la_LIBADD = $(ZSTD_LIBS)

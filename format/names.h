@@ -50,6 +50,10 @@ struct mt_code {
 	const uint8_t *lines;
 	uint32_t lines_size;
 	bool truncated;
+
+	/* private: where to begin in a long line table; may be left 0 */
+	uint32_t mark_count;
+	const struct mt_line_mark *marks;
 };
 
 struct mt_cfunc {
@@ -71,18 +75,24 @@ void mt_names_free(struct mt_names *names);             /* NULL is fine */
 /*
  * Take in the items of one decompressed DEFS payload. Unknown item types are skipped. An item that
  * defines an id again is ignored (a tail repeats what its trace already has), but for threads, where
- * it replaces. MT_ERR_CORRUPT at a hole in the ids, an id out of range or a bad size: what came
- * before it is kept, and later payloads are still accepted. MT_ERR_LIMIT at the memory limit.
+ * it replaces.
+ *
+ * MT_ERR_CORRUPT   a hole in the ids: told at the end, all items are kept and the ids in the hole stay
+ *                  undefined (a damaged DEFS chunk must not take the names of the later ones with it);
+ *                  or an id out of range or a bad size: what came before is kept, the rest dropped
+ * MT_ERR_LIMIT     at the memory limit, MT_ERR_NO_MEMORY before it; as for a bad size
+ *
+ * After any of them later payloads are still accepted.
  */
 enum mt_status mt_names_add(struct mt_names *names, const void *items, size_t size);
 
-/* How many are defined: valid ids are 1..count (threads: 0..count-1). */
+/* The highest id that is defined, 0 if none (threads: the highest index + 1). */
 uint32_t mt_names_string_count(const struct mt_names *names);
 uint32_t mt_names_code_count(const struct mt_names *names);
 uint32_t mt_names_cfunc_count(const struct mt_names *names);
 uint32_t mt_names_thread_count(const struct mt_names *names);
 
-/* NULL for an id that is not defined. Valid until the next mt_names_add(). */
+/* NULL for an id that is not defined. Valid until mt_names_free(). */
 const struct mt_string *mt_names_string(const struct mt_names *names, uint32_t id);
 const struct mt_code *mt_names_code(const struct mt_names *names, uint32_t id);
 const struct mt_cfunc *mt_names_cfunc(const struct mt_names *names, uint32_t id);
