@@ -21,6 +21,9 @@
 
 #include "format/reader.h"
 
+/* "ring full" for enum mt_lost; "unknown reason" for 0 and numbers of later versions. */
+const char *stream_lost_reason(uint32_t reason);
+
 struct stream;
 
 struct stream_options {
@@ -65,20 +68,34 @@ struct stream_block {
 	struct mt_zone zone;
 	uint64_t offset;                /* of the chunk in the trace; UINT64_MAX: from the tail */
 	/*
-	 * Events of the default sequence lost between the block before and this one that no LOST
-	 * record tells (damage, a full disk); their numbers are left out.
+	 * Records lost between the block before and this one that no LOST record tells. Either the
+	 * recorder counted them (a full disk), or the trace is damaged: then only those of the
+	 * default sequence are counted. Their numbers are left out.
 	 */
 	uint64_t lost_before;
 	bool lost_is_damage;
+	uint32_t lost_reason;           /* of a counted loss: enum mt_lost as far as it is known, or 0 */
 };
 
 /* The next block; false at the end. */
 bool stream_next(struct stream *stream, struct stream_block *block_out);
 
-/* Decode parts of the block that stream_next() gave. NULL: damaged, which has been told. */
+/*
+ * Decode parts of the block that stream_next() gave; parts decoded by an earlier call stay. NULL:
+ * damaged, which has been told.
+ */
 const struct mt_block *stream_decode(struct stream *stream, unsigned parts);
 
-/* Losses behind the last record (a killed program whose ring was full): call after the end. */
+/*
+ * The same for the block before that one, for the few who skipped it and find that they need it after
+ * all. It does not disturb what stream_decode() gave. NULL if there is none.
+ */
+const struct mt_block *stream_decode_previous(struct stream *stream, unsigned parts);
+
+/*
+ * Losses behind the last record (a killed program whose ring was full), and their reason, enum mt_lost or
+ * 0: call after the end.
+ */
 uint64_t stream_lost_at_end(const struct stream *stream, uint32_t *reason_out);
 
 /* Once more from the first block. Only for sources with offsets; spooled standard input has them. */

@@ -1,0 +1,780 @@
+/*
+ * The events of one trace in order: header walk, tail, blocks.
+ *
+ * Opening walks all chunk headers once, because names and widths of the whole trace are needed before the
+ * first line; stream_next() then walks them again, with damage muted, instead of keeping a list that
+ * would grow with the trace. What a tail has beyond its trace is sealed into blocks in memory, so that
+ * there is one kind of block for everyone behind us.
+ *
+ * The tail is read before the trace: a recorder that is still at work may move records from the one
+ * to the other meanwhile, and this way round they are met twice (and joined), not missed.
+ */
+#include "analyzer/stream.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analyzer/message.h"
+
+#define NAMES_MEMORY_MAX        ((size_t)1 << 30)
+#define SPOOL_MAX               ((uint64_t)1 << 40)
+#define DAMAGE_TOLD_MAX         20      /* lines on stderr for one trace */
+#define LAST_CHUNKS             4       /* blocks that joining may go back over, if they are damaged */
+
+/* A block that can be decoded when somebody asks. */
+struct place {
+	bool valid;
+	struct mt_chunk chunk;                  /* .dir also for those of the tail */
+	const uint8_t *tail_payload;            /* not NULL: a block of the tail */
+	unsigned parts;                         /* decoded into *block */
+	bool damaged;                           /* told, and not tried again */
+	struct mt_block block;
+};
+
+struct tail_block {
+	struct mt_block_dir dir;
+	uint8_t *payload;
+};
+
+struct stream {
+	char *path;
+	struct mt_source *source;
+	struct mt_reader *reader;
+	struct mt_names *names;
+	struct stream_options options;
+	struct stream_totals totals;
+
+	struct place places[2];
+	struct place *current, *previous;
+	const uint8_t *payload;                 /* in the reader's buffer ... */
+	uint64_t payload_offset;                /* ... of this chunk */
+	uint64_t events_end;                    /* blocks from this offset on are the tail's business */
+
+	struct tail_block *tail;
+	size_t tail_count, tail_next;
+
+	bool muted;                             /* damage has been told in an earlier walk */
+	bool hole;                              /* damage met since the last block */
+	unsigned told;
+	uint64_t *told_offsets;                 /* of damaged payloads, so that a second pass is silent */
+	size_t told_count;
+
+	uint64_t lost_known;                    /* highest count that END, CHECKPOINT or tail tell */
+	uint64_t tail_overwritten;              /* between trace and tail, neither has them */
+	uint64_t lost_at_end;
+	uint32_t lost_at_end_reason;
+};
+
+const char *stream_lost_reason(uint32_t reason)
+{
+	static const char *const words[] = {
+		[MT_LOST_RING_FULL] = "ring full",
+		[MT_LOST_DEFINITIONS_FULL] = "definitions full",
+		[MT_LOST_DISK] = "disk error",
+		[MT_LOST_HOOK_TAKEN] = "hook taken away",
+		[MT_LOST_FORK] = "fork",
+		[MT_LOST_OTHER] = "other",
+	};
+	return reason >= 1 && reason <= MT_LOST_COUNT ? words[reason] : "unknown reason";
+}
+
+/*
+ * Damage
+ */
+
+/* Count one place of damage; true if a line about it may be printed. */
+static bool damage_count(struct stream *stream)
+{
+	stream->totals.damaged++;
+	message_note_status(EXIT_DAMAGE);
+	if (stream->told == DAMAGE_TOLD_MAX)
+		message_note(stream->path, "more damage, not listed (try 'mtdump verify')");
+	return stream->told++ < DAMAGE_TOLD_MAX;
+}
+
+static void on_damage(void *context, const struct mt_damage *damage)
+{
+	struct stream *stream = context;
+	stream->hole = true;
+	if (stream->muted || !damage_count(stream))
+		return;
+	char what[160];
+	if (damage->size)
+		snprintf(what, sizeof(what), "%s, %" PRIu64 " bytes skipped", damage->what, damage->size);
+	else
+		snprintf(what, sizeof(what), "%s", damage->what);
+	message_trace_error(stream->path, damage->offset, damage->status, what);
+}
+
+/* A block whose payload is bad. Told once, however often the stream is read. */
+static void damage_block(struct stream *stream, uint64_t offset, enum mt_status status)
+{
+	for (size_t i = 0; i < stream->told_count; i++)
+		if (stream->told_offsets[i] == offset)
+			return;
+	uint64_t *offsets = NULL;
+	if (stream->told_count < DAMAGE_TOLD_MAX)
+		offsets = realloc(stream->told_offsets, (stream->told_count + 1) * sizeof(*offsets));
+	if (offsets) {
+		stream->told_offsets = offsets;
+		offsets[stream->told_count++] = offset;
+	}
+	if (status == MT_ERR_CORRUPT || status == MT_ERR_TRUNCATED) {
+		if (damage_count(stream))
+			message_trace_error(stream->path, offset, status, "block skipped");
+		return;
+	}
+	message_trace_error(stream->path, offset, status, "block skipped");
+}
+
+/*
+ * Blocks
+ */
+
+static enum mt_status place_payload(struct stream *stream, const struct place *place,
+				    const uint8_t **payload_out)
+{
+	if (place->tail_payload) {
+		*payload_out = place->tail_payload;
+		return MT_OK;
+	}
+	if (!stream->payload || stream->payload_offset != place->chunk.offset) {
+		stream->payload = NULL;
+		MT_TRY(mt_reader_payload(stream->reader, &place->chunk, &stream->payload));
+		stream->payload_offset = place->chunk.offset;
+	}
+	*payload_out = stream->payload;
+	return MT_OK;
+}
+
+static const struct mt_block *place_decode(struct stream *stream, struct place *place, unsigned parts)
+{
+	if (!place->valid || place->damaged)
+		return NULL;
+	if ((place->parts & parts) == parts)
+		return &place->block;
+	/* The zone map is checked against the records when all parts are asked for at once. */
+	const unsigned all = place->parts | parts;
+	if (all == MT_BLOCK_ALL)
+		parts = all;
+
+	const uint8_t *payload = NULL;
+	enum mt_status status = place_payload(stream, place, &payload);
+	if (status == MT_OK)
+		status = mt_block_open(&place->block, &place->chunk.dir, payload, parts);
+	if (status != MT_OK) {
+		damage_block(stream, place->chunk.offset, status);
+		place->damaged = true;
+		return NULL;
+	}
+	place->parts = all;
+	return &place->block;
+}
+
+const struct mt_block *stream_decode(struct stream *stream, unsigned parts)
+{
+	return place_decode(stream, stream->current, parts);
+}
+
+const struct mt_block *stream_decode_previous(struct stream *stream, unsigned parts)
+{
+	return place_decode(stream, stream->previous, parts);
+}
+
+static void place_set(struct place *place, const struct mt_chunk *chunk, const uint8_t *tail_payload)
+{
+	place->valid = true;
+	place->chunk = *chunk;
+	place->tail_payload = tail_payload;
+	place->parts = 0;
+	place->damaged = false;
+}
+
+/* Sums of the LOST records of a block; 0 if it cannot be read. */
+static void lost_told(struct stream *stream, struct place *place, uint64_t *all_out, uint64_t *numbered_out)
+{
+	*all_out = *numbered_out = 0;
+	if (!place->valid || !place->chunk.dir.zone.kinds[MT_KIND_META])
+		return;
+	const struct mt_block *block = place_decode(stream, place, MT_BLOCK_SITES);
+	if (!block)
+		return;
+	for (size_t i = 0; i < block->zone.n_events; i++) {
+		const uint32_t site = block->site[i];
+		const uint8_t kind = block->site_kind[site];
+		if (kind >> 5 != MT_KIND_META || block->site_code[site] != MT_META_LOST)
+			continue;
+		*all_out += block->site_lasti[site];
+		if (!(kind & MT_FLAG_EXTRA))
+			*numbered_out += block->site_lasti[site];
+	}
+}
+
+/* What is missing between the previous block and the current one (format.md §6.2). */
+static void find_gap(struct stream *stream, struct stream_block *block)
+{
+	static const struct mt_zone nothing;
+	const struct mt_zone *a = stream->previous->valid ? &stream->previous->chunk.dir.zone : &nothing;
+	const struct mt_zone *b = &stream->current->chunk.dir.zone;
+	uint64_t lost = b->lost - a->lost;
+	uint64_t numbers = b->first_event - (a->first_event + a->n_default);
+	if (!lost && !numbers)
+		return;
+
+	uint64_t told_all = 0;
+	uint64_t told_numbered = 0;
+	lost_told(stream, stream->previous, &told_all, &told_numbered);
+	lost -= told_all;
+	numbers -= told_numbered;
+	/* Below zero: what the block before says cannot be, and nothing is known. */
+	if ((int64_t)lost < 0)
+		lost = 0;
+	if ((int64_t)numbers < 0)
+		numbers = 0;
+	block->lost_before = lost ? lost : numbers;
+	block->lost_is_damage = !lost && numbers;
+}
+
+/* The next EVENTS chunk of the trace itself into *chunk_out. */
+static bool next_of_trace(struct stream *stream, struct mt_chunk *chunk_out)
+{
+	for (;;) {
+		const enum mt_status status = mt_reader_next(stream->reader, chunk_out);
+		if (status == MT_ERR_TOO_NEW && chunk_out->header.kind == MT_CHUNK_EVENTS)
+			continue;
+		if (status != MT_OK || chunk_out->header.kind == MT_CHUNK_END ||
+		    chunk_out->offset >= stream->events_end)
+			return false;
+		if (chunk_out->header.kind == MT_CHUNK_EVENTS)
+			return true;
+	}
+}
+
+bool stream_next(struct stream *stream, struct stream_block *block_out)
+{
+	struct mt_chunk chunk;
+	const uint8_t *tail_payload = NULL;
+	bool first_of_tail = false;
+	/* Until the trace is at its end; from then on the tail's blocks. */
+	if (stream->tail_next || !next_of_trace(stream, &chunk)) {
+		if (stream->tail_next >= stream->tail_count)
+			return false;
+		first_of_tail = stream->tail_next == 0;
+		const struct tail_block *tail = &stream->tail[stream->tail_next++];
+		chunk = (struct mt_chunk){ .offset = UINT64_MAX, .dir = tail->dir };
+		tail_payload = tail->payload;
+	}
+
+	struct place *place = stream->previous;
+	stream->previous = stream->current;
+	stream->current = place;
+	place_set(place, &chunk, tail_payload);
+
+	*block_out = (struct stream_block){ .zone = chunk.dir.zone, .offset = chunk.offset };
+	find_gap(stream, block_out);
+	if (block_out->lost_before && stream->hole)
+		block_out->lost_is_damage = true;
+	if (first_of_tail && stream->tail_overwritten)
+		block_out->lost_is_damage = false;
+	/* Without a LOST record only the disk loses, if it did at all. */
+	if (!block_out->lost_is_damage && stream->totals.lost[MT_LOST_DISK - 1])
+		block_out->lost_reason = MT_LOST_DISK;
+	stream->hole = false;
+	return true;
+}
+
+void stream_rewind(struct stream *stream)
+{
+	mt_reader_rewind(stream->reader);
+	stream->muted = true;
+	stream->hole = false;
+	stream->tail_next = 0;
+	stream->current->valid = false;
+	stream->previous->valid = false;
+}
+
+double stream_progress(const struct stream *stream)
+{
+	if (!stream->source->size || !stream->current->valid)
+		return 0;
+	if (stream->current->chunk.offset == UINT64_MAX)
+		return 1;
+	return (double)stream->current->chunk.offset / (double)stream->source->size;
+}
+
+uint64_t stream_lost_at_end(const struct stream *stream, uint32_t *reason_out)
+{
+	*reason_out = stream->lost_at_end_reason;
+	return stream->lost_at_end;
+}
+
+/*
+ * Opening
+ */
+
+/* What the first walk remembers for joining. */
+struct walk {
+	struct mt_chunk last[LAST_CHUNKS];      /* the last EVENTS chunks, newest first */
+	unsigned last_count;
+	bool ended;
+};
+
+static void totals_zone(struct stream_totals *totals, const struct mt_zone *zone)
+{
+	if (!totals->blocks++) {
+		totals->clock_first = zone->clock_first;
+		totals->rss_min = zone->rss_min;
+	}
+	totals->records += zone->n_events;
+	totals->events += zone->n_default;
+	for (int i = 0; i < MT_KIND_COUNT; i++)
+		totals->kinds[i] += zone->kinds[i];
+	if (zone->clock_last > totals->clock_last)
+		totals->clock_last = zone->clock_last;
+	if (zone->rss_min < totals->rss_min)
+		totals->rss_min = zone->rss_min;
+	if (zone->rss_max > totals->rss_max)
+		totals->rss_max = zone->rss_max;
+	if (zone->lost > totals->lost_total)
+		totals->lost_total = zone->lost;
+}
+
+static void totals_lost(struct stream *stream, const uint64_t lost[MT_LOST_COUNT], uint64_t total)
+{
+	memcpy(stream->totals.lost, lost, sizeof(stream->totals.lost));
+	stream->totals.lost_reasons_known = true;
+	if (total > stream->lost_known)
+		stream->lost_known = total;
+	if (total > stream->totals.lost_total)
+		stream->totals.lost_total = total;
+}
+
+static void walk_events(struct stream *stream, struct walk *walk, const struct mt_chunk *chunk)
+{
+	totals_zone(&stream->totals, &chunk->dir.zone);
+	stream->totals.events_bytes += MT_SKIPPABLE_SIZE + chunk->header.frame_size +
+				       chunk->header.payload_size;
+	memmove(&walk->last[1], &walk->last[0], sizeof(walk->last) - sizeof(walk->last[0]));
+	walk->last[0] = *chunk;
+	if (walk->last_count < LAST_CHUNKS)
+		walk->last_count++;
+}
+
+static void walk_end(struct stream *stream, struct walk *walk, const struct mt_chunk *chunk)
+{
+	struct mt_in in = mt_in_over(chunk->part, chunk->part_size);
+	struct mt_end end;
+	if (mt_end_decode(&in, &end) != MT_OK)
+		return;
+	walk->ended = true;
+	stream->totals.closed = true;
+	stream->totals.end_reason = end.reason;
+	totals_lost(stream, end.lost, end.lost_total);
+}
+
+static void walk_checkpoint(struct stream *stream, const struct mt_chunk *chunk)
+{
+	struct mt_in in = mt_in_over(chunk->part, chunk->part_size);
+	struct mt_checkpoint checkpoint;
+	if (mt_checkpoint_decode(&in, &checkpoint) == MT_OK)
+		totals_lost(stream, checkpoint.lost, checkpoint.lost_total);
+}
+
+static void walk_defs(struct stream *stream, const struct mt_chunk *chunk)
+{
+	stream->totals.defs_bytes += MT_SKIPPABLE_SIZE + chunk->header.frame_size +
+				     chunk->header.payload_size;
+	const enum mt_status status = mt_reader_defs(stream->reader, chunk, stream->names);
+	if (status == MT_ERR_LIMIT || status == MT_ERR_NO_MEMORY)
+		message_trace_error(stream->path, chunk->offset, status, "names are left out");
+}
+
+/* One walk over all chunk headers: names, totals, the end. */
+static void walk_chunks(struct stream *stream, struct walk *walk)
+{
+	for (;;) {
+		struct mt_chunk chunk;
+		chunk.header.kind = 0;
+		chunk.offset = UINT64_MAX;
+		const enum mt_status status = mt_reader_next(stream->reader, &chunk);
+		if (status == MT_END)
+			return;
+		if (status == MT_ERR_TOO_NEW) {
+			char what[80];
+			if (chunk.header.kind == MT_CHUNK_EVENTS) {
+				damage_block(stream, chunk.offset, status);
+				continue;
+			}
+			snprintf(what, sizeof(what), "chunk of kind %u, all behind it is left out",
+				 (unsigned)chunk.header.kind);
+			message_trace_error(stream->path, chunk.offset, status, what);
+			return;
+		}
+		if (status != MT_OK) {
+			message_trace_error(stream->path, UINT64_MAX, status, "reading stopped");
+			return;
+		}
+		if (walk->ended)
+			continue;       /* bytes behind END are not the trace's; the reader tells */
+		switch (chunk.header.kind) {
+		case MT_CHUNK_DEFS:
+			walk_defs(stream, &chunk);
+			break;
+		case MT_CHUNK_EVENTS:
+			walk_events(stream, walk, &chunk);
+			break;
+		case MT_CHUNK_CHECKPOINT:
+			walk_checkpoint(stream, &chunk);
+			break;
+		case MT_CHUNK_END:
+			walk_end(stream, walk, &chunk);
+			break;
+		}
+	}
+}
+
+/*
+ * The state behind the last readable block. Blocks that cannot be read are left to the tail, which may
+ * still have their records.
+ */
+static void find_chain(struct stream *stream, const struct walk *walk, struct mt_chain *chain,
+		       uint64_t *clock_out)
+{
+	*chain = (struct mt_chain){ 0 };
+	*clock_out = 0;
+	for (unsigned i = 0; i < walk->last_count; i++) {
+		struct place *place = stream->current;
+		place_set(place, &walk->last[i], NULL);
+		const struct mt_block *block = place_decode(stream, place, MT_BLOCK_ALL);
+		place->valid = false;
+		if (block) {
+			mt_chain_after(chain, block);
+			*clock_out = block->zone.clock_last;
+			return;
+		}
+		stream->events_end = walk->last[i].offset;
+	}
+}
+
+/* Records from the first one whose clock is below the one before it are not to be believed. */
+static size_t count_sound(const struct mt_record *records, size_t count, uint64_t clock)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (records[i].w0 >> 8 < clock)
+			return i;
+		clock = records[i].w0 >> 8;
+	}
+	return count;
+}
+
+static enum mt_status tail_add(struct stream *stream, const struct mt_sealed *sealed)
+{
+	struct tail_block block;
+	struct mt_in in = mt_in_over(sealed->part, sealed->part_size);
+	MT_TRY(mt_block_dir_decode(&in, sealed->payload_size, &block.dir));
+	struct tail_block *tail = realloc(stream->tail, (stream->tail_count + 1) * sizeof(*tail));
+	if (!tail)
+		return MT_ERR_NO_MEMORY;
+	stream->tail = tail;
+	block.payload = malloc(sealed->payload_size ? sealed->payload_size : 1);
+	if (!block.payload)
+		return MT_ERR_NO_MEMORY;
+	memcpy(block.payload, sealed->payload, sealed->payload_size);
+	tail[stream->tail_count++] = block;
+	totals_zone(&stream->totals, &block.dir.zone);
+	stream->totals.tail_records += block.dir.zone.n_events;
+	return MT_OK;
+}
+
+static enum mt_status tail_seal(struct stream *stream, struct mt_chain *chain,
+				const struct mt_record *records, size_t count)
+{
+	enum mt_status status = MT_ERR_NO_MEMORY;
+	const size_t most = count < MT_BLOCK_RECORDS ? count : MT_BLOCK_RECORDS;
+	void *memory = malloc(mt_sealer_size(most));
+	struct mt_sealer *sealer = memory ? mt_sealer_init(memory, most, 1) : NULL;
+	if (!sealer)
+		goto out;
+	status = MT_OK;
+	while (count && status == MT_OK) {
+		const size_t run = count < most ? count : most;
+		struct mt_sealed sealed;
+		status = mt_sealer_seal(sealer, chain, records, run, NULL, run, &sealed);
+		if (status == MT_OK)
+			status = tail_add(stream, &sealed);
+		records += run;
+		count -= run;
+	}
+out:
+	free(memory);
+	return status;
+}
+
+/* Join what `image` has beyond the trace. */
+static void tail_join(struct stream *stream, const struct walk *walk, const struct mt_tail_image *image)
+{
+	const struct mt_header *header = stream_header(stream);
+	if (memcmp(image->uuid, header->uuid, MT_UUID_SIZE) != 0) {
+		message_note(stream->path, "the tail beside it belongs to another trace, left out");
+		return;
+	}
+	struct mt_chain chain;
+	uint64_t clock = 0;
+	find_chain(stream, walk, &chain, &clock);
+	struct mt_tail_join join = { 0 };
+	enum mt_status status = mt_tail_join(header, &chain, image, &join);
+	if (status == MT_OK && image->items)
+		status = mt_names_add(stream->names, image->items,
+				      (size_t)(image->defs_committed - image->defs_first));
+	if (status != MT_OK && status != MT_ERR_CORRUPT) {
+		message_trace_error(stream->path, UINT64_MAX, status, "its tail is left out");
+		return;
+	}
+	if (status == MT_ERR_CORRUPT && damage_count(stream))
+		message_trace_error(stream->path, UINT64_MAX, status, "its tail");
+	if (status == MT_ERR_CORRUPT && !join.records)
+		return;
+	stream->totals.tail_joined = true;
+	stream->tail_overwritten = join.overwritten;
+	chain.events += join.overwritten;
+	chain.records += join.overwritten;
+	chain.lost += join.overwritten;
+
+	const size_t sound = count_sound(join.records, join.count, clock);
+	if (sound < join.count && damage_count(stream))
+		message_error(EXIT_DAMAGE, stream->path, "its tail: the last %zu records are not sound, left out",
+			      join.count - sound);
+	status = sound ? tail_seal(stream, &chain, join.records, sound) : MT_OK;
+	if (status != MT_OK)
+		message_trace_error(stream->path, UINT64_MAX, status, "its tail, not all of it is shown");
+	stream->lost_at_end = join.lost_untold;
+	stream->lost_at_end_reason = join.lost_reason;
+	memcpy(stream->totals.lost, image->lost, sizeof(image->lost));
+	stream->totals.lost_reasons_known = true;
+	uint64_t total = chain.lost + join.lost_untold;
+	if (total > stream->totals.lost_total)
+		stream->totals.lost_total = total;
+}
+
+/* Losses that END or a checkpoint counts and no block tells. */
+static void find_lost_at_end(struct stream *stream, const struct walk *walk)
+{
+	uint64_t told = 0;
+	if (walk->last_count) {
+		uint64_t all = 0;
+		uint64_t numbered = 0;
+		const struct mt_zone *zone = &walk->last[0].dir.zone;
+		if (stream->lost_known > zone->lost) {
+			place_set(stream->current, &walk->last[0], NULL);
+			lost_told(stream, stream->current, &all, &numbered);
+			stream->current->valid = false;
+		}
+		told = zone->lost + all;
+	}
+	if (stream->lost_known <= told)
+		return;
+	stream->lost_at_end = stream->lost_known - told;
+	/* Behind the last block only the disk loses without a LOST record. */
+	stream->lost_at_end_reason = stream->totals.lost[MT_LOST_DISK - 1] ? MT_LOST_DISK : 0;
+}
+
+static void tell_notes(const struct stream *stream, bool tail_damaged)
+{
+	const struct stream_totals *totals = &stream->totals;
+	const struct mt_header *header = stream_header(stream);
+	if (totals->truncated_bytes)
+		message_note(stream->path, "the last %" PRIu64 " bytes are no whole chunk, left out",
+			     totals->truncated_bytes);
+	if (totals->closed) {
+		/* nothing is missing */
+	} else if (totals->tail_joined) {
+		message_note(stream->path, "not closed: its program was killed or is still running; "
+			     "%" PRIu64 " records are from its tail", totals->tail_records);
+	} else if ((header->flags_compat & MT_COMPAT_TAIL) && !tail_damaged && !stream->options.no_tail) {
+		message_note(stream->path, "not closed, and without its tail: the last events are missing");
+	} else {
+		message_note(stream->path, "not closed: its program was killed or is still running");
+	}
+	if (totals->lost_total)
+		message_note(stream->path, "%" PRIu64 " records were lost while it was recorded",
+			     totals->lost_total);
+}
+
+/*
+ * The tail beside `path`, if there is one. False without; *status_out and errno tell of one that
+ * cannot be used.
+ */
+static bool tail_read(const char *path, struct mt_tail_image *image, enum mt_status *status_out)
+{
+	const size_t length = strlen(path);
+	char *name = malloc(length + sizeof(".tail"));
+	*status_out = MT_ERR_NO_MEMORY;
+	if (!name)
+		return false;
+	memcpy(name, path, length);
+	memcpy(name + length, ".tail", sizeof(".tail"));
+	struct mt_source *source = NULL;
+	*status_out = mt_source_file(&source, name);
+	if (*status_out == MT_ERR_IO && errno == ENOENT)
+		*status_out = MT_OK;
+	bool found = false;
+	if (source) {
+		*status_out = mt_tail_image_read(source, image);
+		found = *status_out == MT_OK;
+		const int saved = errno;
+		mt_source_close(source);
+		errno = saved;
+	}
+	free(name);
+	return found;
+}
+
+static void tell_bad_tail(const char *path, enum mt_status status, int error)
+{
+	if (status == MT_ERR_NOT_TRACE) {
+		message_note(path, "the file beside it is no tail, left out");
+		return;
+	}
+	errno = error;
+	message_trace_error(path, UINT64_MAX, status, "its tail is left out");
+}
+
+static void tell_not_opened(const char *path, const struct mt_reader *reader, enum mt_status status)
+{
+	if (status == MT_ERR_TOO_NEW && reader) {
+		const struct mt_header *header = mt_reader_header(reader);
+		if (header->version_major != MT_VERSION_MAJOR)
+			message_error(EXIT_NOT_TRACE, path, "trace of version %u.%u; this mtdump reads %u.x",
+				      (unsigned)header->version_major, (unsigned)header->version_minor,
+				      (unsigned)MT_VERSION_MAJOR);
+		else
+			message_error(EXIT_NOT_TRACE, path, "trace needs features 0x%lx that this mtdump "
+				      "does not know", (unsigned long)(header->flags_incompat &
+								       ~(uint32_t)MT_INCOMPAT_KNOWN));
+		return;
+	}
+	if (status == MT_ERR_NOT_TRACE)
+		message_error(EXIT_NOT_TRACE, path, "not a trace");
+	else if (status == MT_ERR_CORRUPT || status == MT_ERR_TRUNCATED)
+		message_trace_error(path, 0, status, "file header");
+	else
+		message_trace_error(path, UINT64_MAX, status, NULL);
+}
+
+static enum mt_status open_source(struct mt_source **source_out, const char *path)
+{
+	if (strcmp(path, "-") != 0)
+		return mt_source_file(source_out, path);
+	return mt_source_spool(source_out, 0, SPOOL_MAX);
+}
+
+static bool stream_begin(struct stream *stream, const char *path)
+{
+	stream->path = strdup(strcmp(path, "-") ? path : "standard input");
+	stream->names = mt_names_new(stream->options.memory_max ? stream->options.memory_max
+								: NAMES_MEMORY_MAX);
+	stream->current = &stream->places[0];
+	stream->previous = &stream->places[1];
+	stream->events_end = UINT64_MAX;
+	mt_block_init(&stream->places[0].block);
+	mt_block_init(&stream->places[1].block);
+	if (stream->path && stream->names)
+		return true;
+	message_trace_error(path, UINT64_MAX, MT_ERR_NO_MEMORY, NULL);
+	return false;
+}
+
+struct stream *stream_open(const char *path, const struct stream_options *options)
+{
+	struct mt_tail_image image = { 0 };
+	enum mt_status tail_status = MT_OK;
+	int tail_errno = 0;
+	bool has_tail = false;
+	struct walk *walk = calloc(1, sizeof(*walk));
+	struct stream *stream = calloc(1, sizeof(*stream));
+	struct stream *opened = NULL;
+	if (!stream || !walk) {
+		message_trace_error(path, UINT64_MAX, MT_ERR_NO_MEMORY, NULL);
+		free(stream);
+		stream = NULL;
+		goto out;
+	}
+	if (options)
+		stream->options = *options;
+	if (!stream_begin(stream, path))
+		goto out;
+	if (!stream->options.no_tail && strcmp(path, "-") != 0) {
+		has_tail = tail_read(path, &image, &tail_status);
+		tail_errno = errno;
+	}
+
+	enum mt_status status = open_source(&stream->source, path);
+	if (status == MT_OK) {
+		const struct mt_reader_options reader_options = { .damage = on_damage, .context = stream };
+		status = mt_reader_new(&stream->reader, stream->source, &reader_options);
+	}
+	if (status != MT_OK) {
+		tell_not_opened(stream->path, stream->reader, status);
+		goto out;
+	}
+	walk_chunks(stream, walk);
+	stream->totals.file_bytes = stream->source->size;
+	stream->totals.truncated_bytes = mt_reader_truncated(stream->reader);
+	if (!walk->ended && has_tail)
+		tail_join(stream, walk, &image);
+	else if (!walk->ended && tail_status != MT_OK)
+		tell_bad_tail(stream->path, tail_status, tail_errno);
+	if (!stream->totals.tail_joined)
+		find_lost_at_end(stream, walk);
+	if (!stream->options.quiet)
+		tell_notes(stream, tail_status != MT_OK);
+	stream_rewind(stream);
+	opened = stream;
+	stream = NULL;
+out:
+	if (has_tail)
+		mt_tail_image_release(&image);
+	free(walk);
+	stream_close(stream);
+	return opened;
+}
+
+void stream_close(struct stream *stream)
+{
+	if (!stream)
+		return;
+	for (size_t i = 0; i < stream->tail_count; i++)
+		free(stream->tail[i].payload);
+	free(stream->tail);
+	free(stream->told_offsets);
+	mt_block_release(&stream->places[0].block);
+	mt_block_release(&stream->places[1].block);
+	mt_names_free(stream->names);
+	mt_reader_free(stream->reader);
+	mt_source_close(stream->source);
+	free(stream->path);
+	free(stream);
+}
+
+const char *stream_path(const struct stream *stream)
+{
+	return stream->path;
+}
+
+const struct mt_header *stream_header(const struct stream *stream)
+{
+	return mt_reader_header(stream->reader);
+}
+
+const struct mt_names *stream_names(const struct stream *stream)
+{
+	return stream->names;
+}
+
+const struct stream_totals *stream_totals(const struct stream *stream)
+{
+	return &stream->totals;
+}
