@@ -12,11 +12,21 @@ libmtformat_la_SOURCES = \
 	format/header.h \
 	format/index.c \
 	format/index.h \
+	format/io.c \
+	format/io.h \
 	format/layout.h \
 	format/names.c \
 	format/names.h \
+	format/reader.c \
+	format/reader.h \
 	format/record.c \
 	format/record.h \
+	format/recover.c \
+	format/recover.h \
 	format/status.c \
-	format/status.h
+	format/status.h \
+	format/tail.c \
+	format/tail.h \
+	format/writer.c \
+	format/writer.h
 libmtformat_la_LIBADD = $(ZSTD_LIBS)

@@ -62,22 +62,31 @@ const struct mt_header *mt_reader_header(const struct mt_reader *reader);
 /*
  * The next chunk. MT_END at the end of the bytes: a chunk that is cut short by it counts as the end
  * of a trace that was still being written (mt_reader_truncated() tells). Unknown kinds are given too.
- * MT_ERR_TOO_NEW: an unknown critical chunk; calling again goes on behind it. MT_ERR_IO, _NO_MEMORY.
+ * MT_ERR_TOO_NEW: an unknown critical chunk, or a block with something that must be understood;
+ * *chunk_out says which, and calling again goes on behind it. MT_ERR_IO, _NO_MEMORY.
+ * A chunk whose size points into the next one is damage and not given; so is one out of order.
  */
 enum mt_status mt_reader_next(struct mt_reader *reader, struct mt_chunk *chunk_out);
 
-/* The chunk at `offset`, for indexes and searches; mt_reader_next() goes on behind it. */
+/*
+ * The chunk at `offset`, for indexes and searches; mt_reader_next() goes on behind it. Nothing is told:
+ * MT_ERR_CORRUPT, MT_ERR_TRUNCATED, MT_ERR_TOO_NEW and the others as they are.
+ */
 enum mt_status mt_reader_at(struct mt_reader *reader, uint64_t offset, struct mt_chunk *chunk_out);
 
 /* Back to the first chunk. Damage is told again. */
 void mt_reader_rewind(struct mt_reader *reader);
 
-/* Bytes at the end that are no whole chunk; 0 if the trace ends on a chunk's border. */
+/*
+ * Bytes of a chunk that the end of the source cuts short; 0 if the trace ends on a chunk's border,
+ * has only zeros behind it (preallocated space), or ends in what was told as damage. Known when
+ * mt_reader_next() has given MT_END.
+ */
 uint64_t mt_reader_truncated(const struct mt_reader *reader);
 
 /*
  * The payload of a chunk in a buffer of the reader's, valid until the next call. Bounded by
- * MT_PAYLOAD_MAX. MT_ERR_TRUNCATED, MT_ERR_IO, MT_ERR_NO_MEMORY.
+ * MT_PAYLOAD_MAX (above it MT_ERR_LIMIT). MT_ERR_TRUNCATED, MT_ERR_IO, MT_ERR_NO_MEMORY.
  */
 enum mt_status mt_reader_payload(struct mt_reader *reader, const struct mt_chunk *chunk,
 				 const uint8_t **payload_out);
@@ -101,6 +110,15 @@ enum mt_status mt_reader_index(struct mt_reader *reader, const struct mt_end *en
 			       struct mt_index_entry **entries_out, size_t *count_out);
 
 /*
+ * Read and unwrap a tail; frees nothing of an earlier image. If the tail is being written to, what
+ * the image has is a moment of it: `committed` is read before the records, and records that the ring
+ * may have overwritten meanwhile are left out (records_first moves up).
+ * MT_ERR_NOT_TRACE, MT_ERR_CORRUPT (magic right, the rest wrong), MT_ERR_TRUNCATED, MT_ERR_IO,
+ * MT_ERR_NO_MEMORY.
+ */
+enum mt_status mt_tail_image_read(struct mt_source *source, struct mt_tail_image *image_out);
+
+/*
  * Joining a tail (format.md §12.4). `chain` is the state behind the last good EVENTS chunk
  * (mt_chain_after()), all zeros if there is none. Gives the records of `image` that the
  * trace lacks as a run inside image->records, and how many between are lost because the ring no
@@ -111,7 +129,12 @@ struct mt_tail_join {
 	size_t count;
 	uint64_t overwritten;           /* records between trace and ring that neither has */
 	uint64_t lost_untold;           /* losses that no LOST record tells: behind the last record */
-	uint32_t lost_reason;           /* of most of them, enum mt_lost */
+	uint32_t lost_reason;           /* of most of them, enum mt_lost; 0 if none */
+	/*
+	 * Records given up behind the run, because the clock of the first of them steps back: damage.
+	 * The first record of the run is to be compared with the trace's last clock by the caller.
+	 */
+	uint64_t torn;
 };
 enum mt_status mt_tail_join(const struct mt_header *header, const struct mt_chain *chain,
 			    const struct mt_tail_image *image, struct mt_tail_join *join_out);

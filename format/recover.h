@@ -13,6 +13,9 @@
  * The offset of the first chunk header at or after `from` whose tag, bounds and checksum are right
  * and whose sequence number is at least `sequence_min`. MT_END if there is none. `scratch` has
  * MT_RECOVER_SCRATCH bytes.
+ *
+ * The search does not pass the file header of another trace, as what follows belongs to that one:
+ * MT_ERR_NOT_TRACE, and *offset_out is where it starts.
  */
 #define MT_RECOVER_SCRATCH (256 * 1024)
 enum mt_status mt_recover_next(struct mt_source *source, uint64_t from, uint64_t sequence_min,

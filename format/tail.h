@@ -22,9 +22,10 @@
 #define MT_TAIL_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-#include "format/io.h"
 #include "format/layout.h"
 #include "format/record.h"
 #include "format/status.h"
@@ -126,12 +127,27 @@ struct mt_tail_image {
 };
 
 /*
- * Read and unwrap a tail; frees nothing of an earlier image. If the tail is being written to, what
- * the image has is a moment of it: `committed` is read before the records, and records that the ring
- * may have overwritten meanwhile are left out (records_first moves up).
- * MT_ERR_NOT_TRACE, MT_ERR_CORRUPT (magic right, the rest wrong), MT_ERR_TRUNCATED, MT_ERR_IO.
+ * Decode and check the first MT_TAIL_PAGE_SIZE bytes of a tail file of `file_size` bytes: everything
+ * of the image but records, items and where they start. *swap_out says whether the writer's byte
+ * order is not ours. MT_ERR_NOT_TRACE (another magic), MT_ERR_CORRUPT (magic right, the rest wrong),
+ * MT_ERR_TRUNCATED (the file is too short for its rings). Counters are taken over as they stand.
  */
-enum mt_status mt_tail_image_read(struct mt_source *source, struct mt_tail_image *image_out);
+enum mt_status mt_tail_page_decode(const uint8_t *page, uint64_t file_size,
+				   struct mt_tail_image *image_out, bool *swap_out);
+
+/* The changing counters alone, from the same bytes. */
+void mt_tail_counters_decode(const uint8_t *page, bool swap, struct mt_tail_image *image);
+
+/* Whether the counters can be those of one moment (format.md §12.3). */
+bool mt_tail_counters_sound(const struct mt_tail_image *image);
+
+/* The oldest record that a ring in this state holds whole (format.md §12.3). */
+uint64_t mt_tail_records_first(uint64_t committed, uint64_t flushed, uint64_t capacity);
+
+/* Turn records from the writer's byte order into ours, in place. */
+void mt_tail_records_swap(struct mt_record *records, size_t count);
+
+/* mt_tail_image_read(), which makes one from a file, is in reader.h. */
 void mt_tail_image_release(struct mt_tail_image *image);
 
 #endif

@@ -50,12 +50,13 @@ struct mt_end {
 	uint32_t reason;                /* enum mt_end_reason */
 	uint32_t chunk_count;           /* filled in by the writer; END not counted */
 	uint64_t lost[MT_LOST_COUNT];
-	uint64_t records;               /* in the trace, lost not counted */
+	uint64_t records;               /* of the ring, those dropped behind it included */
 };
 
 /*
  * `index_room` may be NULL with capacity 0: no index. `room` is scratch for DEFS and INDEX frames:
- * MT_WRITER_ROOM(largest defs payload, index_capacity) bytes.
+ * MT_WRITER_ROOM(largest defs payload, index_capacity) bytes, and enough for the file header
+ * (MT_HEADER_READ_MAX always is).
  */
 #define MT_WRITER_ROOM(defs_size_max, index_capacity) \
 	((index_capacity) * (size_t)MT_INDEX_ENTRY_SIZE * 2 + (defs_size_max) + (defs_size_max) / 128 + 4096)
@@ -70,6 +71,13 @@ enum mt_status mt_writer_defs(struct mt_writer *writer, const void *items, size_
 /* One EVENTS chunk; the two runs are as in mt_sealer_seal(). 0 records write nothing. */
 enum mt_status mt_writer_events(struct mt_writer *writer, const struct mt_record *first,
 				size_t first_count, const struct mt_record *second, size_t count);
+
+/*
+ * Give up records that mt_writer_events() cannot get into the file any more: they are counted as lost
+ * behind the ring (format.md §6.2), so that what follows keeps its numbers.
+ */
+void mt_writer_drop(struct mt_writer *writer, const struct mt_record *first, size_t first_count,
+		    const struct mt_record *second, size_t count);
 
 enum mt_status mt_writer_checkpoint(struct mt_writer *writer, const struct mt_checkpoint *checkpoint);
 
