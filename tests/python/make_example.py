@@ -230,11 +230,11 @@ def words(record):
                        lasti << 32 | rss)
 
 
-def events_chunk(sequence):
+def events_chunk(sequence, records=RECORDS, first_event=0, first_record=0, lost=0, rss_prev=0):
     sites, site_of, clocks, figures = [], [], [], []
-    clock = RECORDS[0][0]
-    rss = 0
-    for record in RECORDS:
+    clock = records[0][0]
+    rss = rss_prev
+    for record in records:
         site = (record[1] << 5 | record[2] & ~16, record[3], record[4], record[7])
         if site not in sites:
             sites.append(site)
@@ -245,8 +245,8 @@ def events_chunk(sequence):
         clock, rss = record[0], record[6]
     columns = [
         (1, 0, "SITE", site_of), (2, 1, "CLOCK", clocks), (3, 2, "RSS", figures),
-        (4, 3, "THREAD", [r[5] ^ RECORDS[0][5] for r in RECORDS]),
-        (5, 0, "RSS_READ", [r[2] >> 4 & 1 for r in RECORDS]),
+        (4, 3, "THREAD", [r[5] ^ records[0][5] for r in records]),
+        (5, 0, "RSS_READ", [r[2] >> 4 & 1 for r in records]),
         (17, 0, "S_KIND", [s[0] for s in sites]), (18, 0, "S_CODE", [s[1] for s in sites]),
         (19, 0, "S_CALLEE", [s[2] for s in sites]), (20, 0, "S_LASTI", [s[3] for s in sites]),
     ]
@@ -262,29 +262,31 @@ def events_chunk(sequence):
             payload.add(part)
             raw_size += len(plane)
 
-    default = [r for r in RECORDS if is_default(r[1], r[2])]
-    steps = [b - a for a, b in zip([0] + [r[6] for r in default], [r[6] for r in default])]
+    default = [r for r in records if is_default(r[1], r[2])]
+    steps = [b - a for a, b in zip([rss_prev] + [r[6] for r in default], [r[6] for r in default])]
     up, down = [d for d in steps if d > 0], [-d for d in steps if d < 0]
     n_planes = len(plane_sizes.pieces)
     part = Bytes()
-    part.put("Q", 0, "first_event 0")
-    part.put("I", len(RECORDS), "n_events %d" % len(RECORDS)).put("I", 0, "stream 0")
-    part.put("Q", RECORDS[0][0], "clock_first %d" % RECORDS[0][0])
-    part.put("Q", RECORDS[-1][0], "clock_last %d" % RECORDS[-1][0])
-    part.put("I", 0, "rss_prev 0").put("I", default[-1][6], "rss_last %d" % default[-1][6])
-    for name, value in (("rss_min", min(r[6] for r in RECORDS)), ("rss_max", max(r[6] for r in RECORDS)),
-                        ("max_up", max(up)), ("max_down", max(down)), ("n_changed", len(up) + len(down)),
+    part.put("Q", first_event, "first_event %d" % first_event)
+    part.put("I", len(records), "n_events %d" % len(records)).put("I", 0, "stream 0")
+    part.put("Q", records[0][0], "clock_first %d" % records[0][0])
+    part.put("Q", records[-1][0], "clock_last %d" % records[-1][0])
+    rss_last = default[-1][6] if default else rss_prev
+    part.put("I", rss_prev, "rss_prev %d" % rss_prev).put("I", rss_last, "rss_last %d" % rss_last)
+    for name, value in (("rss_min", min(r[6] for r in records)), ("rss_max", max(r[6] for r in records)),
+                        ("max_up", max(up, default=0)), ("max_down", max(down, default=0)), ("n_changed", len(up) + len(down)),
                         ("n_sites", len(sites))):
         part.put("I", value, "%s %d" % (name, value))
     part.put("Q", sum(up), "sum_up %d" % sum(up)).put("Q", sum(down), "sum_down %d" % sum(down))
-    part.put("Q", 1, "thread_set: thread 0").put("Q", 0, "lost 0")
-    last = words(default[-1])
+    part.put("Q", 1, "thread_set: thread 0").put("Q", lost, "lost %d" % lost)
+    last = words(default[-1]) if default else b"\xff" * 24
     part.raw(last[:8], "last: w0").raw(last[8:16], "last: w1").raw(last[16:], "last: w2")
-    part.put("Q", 0, "first_record 0").put("I", len(default), "n_default %d" % len(default))
+    part.put("Q", first_record, "first_record %d" % first_record)
+    part.put("I", len(default), "n_default %d" % len(default))
     for kind in range(8):
-        count = sum(1 for r in RECORDS if r[1] == kind)
+        count = sum(1 for r in records if r[1] == kind)
         part.put("I", count, "kind_count[%d] %d" % (kind, count))
-    part.put("H", RECORDS[0][5], "thread_first 0").put("H", len(columns), "n_cols %d" % len(columns))
+    part.put("H", records[0][5], "thread_first 0").put("H", len(columns), "n_cols %d" % len(columns))
     part.put("I", n_planes, "n_planes %d" % n_planes)
     part.add(directory).add(plane_sizes)
     return chunk("EVENTS", 1, 1, sequence, part, payload, raw_size, n_planes)
@@ -325,6 +327,27 @@ def build():
     part.put("I", 4, "chunk_count 4").put("6Q", lost, "lost_by: 3 ring full")
     part.put("Q", len(RECORDS), "records %d" % len(RECORDS))
     return out.add(chunk("END", 9, 0, 4, part, Bytes(), 0, 0))
+
+
+def tail(records, items, capacity, flushed=0, defs_flushed=0, order="<", arena_size=4096, lost=(0,) * 6):
+    """A tail file (section 12) into which all `records` and `items` were written, in that order.
+
+    `order` is the machine's: "<" or ">". As in a real one, what was overwritten is gone.
+    """
+    page = struct.pack(order + "8s16sIIQQQQIIQIII", b"MTRTAIL1", bytes(range(0x10, 0x20)), 0x01020304, 24,
+                       capacity, arena_size, 4096, 4096 + arena_size, 0, 4242, 1700000000000000000, 10, 1, 0)
+    page += struct.pack(order + "I", crc32c(page)) + bytes(32)
+    page += struct.pack(order + "8Q", len(records), len(items), *lost) + bytes(64)
+    page += struct.pack(order + "2Q", flushed, defs_flushed)
+    page += bytes(4096 - len(page))
+    arena = bytearray(arena_size)
+    for at, byte in enumerate(items):
+        arena[at % arena_size] = byte
+    ring = bytearray(24 * capacity)
+    for i, record in enumerate(records):
+        at = 24 * (i % capacity)
+        ring[at:at + 24] = struct.pack(order + "QQQ", *struct.unpack("<QQQ", words(record)))
+    return page + bytes(arena) + bytes(ring)
 
 
 def dump(pieces):
