@@ -18,7 +18,7 @@
 
 void mt_item_put_string(struct mt_out *out, uint32_t id, const void *text, size_t size, bool truncated);
 
-/* `lines` is the canonical line table (format.md §7.3). Ids are of strings; 0 is "unknown". */
+/* `lines` is the canonical line table (format.md §7.5). Ids are of strings; 0 is "unknown". */
 void mt_item_put_code(struct mt_out *out, uint32_t id, uint32_t filename, uint32_t name,
 		      uint32_t qualname, uint32_t first_line, uint32_t co_flags, uint32_t code_size,
 		      const void *lines, size_t lines_size, bool truncated);

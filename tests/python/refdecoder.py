@@ -733,17 +733,26 @@ class Trace:
         """The next valid chunk header at or behind `start` with a number above `sequence`."""
         window, at = 1 << 20, start
         while at < self.size:
-            data = self._read(at, window + 12)
-            found = data.find(CHUNK_TAG, 8)
+            data = self._read(at, window + 20)
+            # Another trace's file header ends the search.
+            other = data.find(SIGNATURE, 8)
+            while other >= 0 and data[other - 8:other - 4] != FRAME_MAGIC:
+                other = data.find(SIGNATURE, other + 1)
+            found = data.find(CHUNK_TAG, 8, other if other >= 0 else len(data))
             while found >= 0:
                 chunk = None
                 if data[found - 8:found - 4] == FRAME_MAGIC:
                     chunk = parse_chunk(self._read, at + found - 8, self.size)
                 if chunk and chunk.sequence > sequence:
                     return chunk
-                found = data.find(CHUNK_TAG, found + 1)
+                found = data.find(CHUNK_TAG, found + 1, other if other >= 0 else len(data))
+            if other >= 0:
+                break
             at += window
         return None
+
+    def _is_zero(self, start):
+        return all(not any(self._read(at, 1 << 20)) for at in range(start, self.size, 1 << 20))
 
     def _walk(self):
         frame_size = int.from_bytes(self._read(4, 4), "little")
@@ -756,6 +765,8 @@ class Trace:
                 offset = chunk.payload_offset + chunk.payload_size
                 continue
             if not chunk:
+                if cut is None and self._is_zero(offset):
+                    break
                 chunk = self._search(search_from, sequence)
                 if not chunk:
                     self._cut_at = offset if cut is None else cut
