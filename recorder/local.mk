@@ -7,7 +7,18 @@ librecorder_la_SOURCES =
 librecorder_la_LIBADD = libmtformat.la
 
 # The half that does: the only files that see Python.h.
-recorder_python_sources =
+recorder_python_sources = \
+	%D%/code_ids.c \
+	%D%/code_ids.h \
+	%D%/fork.c \
+	%D%/fork.h \
+	%D%/frame.h \
+	%D%/hook.h \
+	%D%/hook_monitoring.c \
+	%D%/hook_profile.c \
+	%D%/module.c \
+	%D%/recording.c \
+	%D%/recording.h
 
 pymemtrace_files =
 

@@ -1,0 +1,269 @@
+#include "recorder/code_ids.h"
+
+#include <sys/mman.h>
+
+#include "recorder/line_table.h"
+
+#if PY_VERSION_HEX < 0x030c0000
+#define PyUnstable_Code_GetExtra _PyCode_GetExtra
+#define PyUnstable_Code_SetExtra _PyCode_SetExtra
+#define PyUnstable_Eval_RequestCodeExtraIndex _PyEval_RequestCodeExtraIndex
+#endif
+
+_Static_assert(sizeof(void *) >= 8, "serial number and id share one pointer");
+
+#define ID_BITS 24
+#define NAME_MAX_SIZE MT_STRING_MAX
+#define LINES_MAX_SIZE (96 * 1024)      /* leaves room beside it in the arena */
+
+static Py_ssize_t extra_index = -1;
+
+/* Room for one name and one line table; mapped once and kept, never on the program's heap or stack. */
+static struct scratch {
+	uint8_t name[NAME_MAX_SIZE];
+	uint8_t lines[LINES_MAX_SIZE];
+} *scratch;
+
+int code_ids_init(void)
+{
+	if (extra_index >= 0)
+		return 0;
+	if (!scratch) {
+		void *pages = mmap(NULL, sizeof(*scratch), PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+		if (pages == MAP_FAILED) {
+			PyErr_SetFromErrno(PyExc_OSError);
+			return -1;
+		}
+		scratch = pages;
+	}
+	extra_index = PyUnstable_Eval_RequestCodeExtraIndex(NULL);
+	if (extra_index < 0) {
+		PyErr_SetString(PyExc_RuntimeError, "pymemtrace: no co_extra slot is free");
+		return -1;
+	}
+	return 0;
+}
+
+/*
+ * Bytes of a str: UTF-8, with the bytes that the file system decoder smuggled in as U+DC80..U+DCFF
+ * put back (surrogateescape) and other surrogates as they are (surrogatepass). Done by hand because
+ * PyUnicode_AsUTF8() fails on such names and keeps its copy on the program's heap.
+ */
+struct text {
+	const uint8_t *bytes;
+	size_t size;
+	bool truncated;
+};
+
+static size_t put_code_point(uint8_t *at, Py_UCS4 c)
+{
+	if (c >= 0xDC80 && c <= 0xDCFF) {
+		at[0] = (uint8_t)(c - 0xDC00);
+		return 1;
+	}
+	if (c < 0x80) {
+		at[0] = (uint8_t)c;
+		return 1;
+	}
+	if (c < 0x800) {
+		at[0] = (uint8_t)(0xC0 | c >> 6);
+		at[1] = (uint8_t)(0x80 | (c & 63));
+		return 2;
+	}
+	if (c < 0x10000) {
+		at[0] = (uint8_t)(0xE0 | c >> 12);
+		at[1] = (uint8_t)(0x80 | (c >> 6 & 63));
+		at[2] = (uint8_t)(0x80 | (c & 63));
+		return 3;
+	}
+	at[0] = (uint8_t)(0xF0 | c >> 18);
+	at[1] = (uint8_t)(0x80 | (c >> 12 & 63));
+	at[2] = (uint8_t)(0x80 | (c >> 6 & 63));
+	at[3] = (uint8_t)(0x80 | (c & 63));
+	return 4;
+}
+
+static struct text text_of_str(PyObject *str)
+{
+	struct text text = { .bytes = scratch->name };
+
+	if (!str || !PyUnicode_Check(str))
+		return text;
+#if PY_VERSION_HEX < 0x030c0000
+	if (!PyUnicode_IS_READY(str))
+		return text;            /* making it ready would allocate; names always are */
+#endif
+	const Py_ssize_t length = PyUnicode_GET_LENGTH(str);
+	if (PyUnicode_IS_ASCII(str)) {
+		text.bytes = PyUnicode_DATA(str);
+		text.truncated = length > NAME_MAX_SIZE;
+		text.size = text.truncated ? NAME_MAX_SIZE : (size_t)length;
+		return text;
+	}
+	for (Py_ssize_t i = 0; i < length; i++) {
+		if (text.size + 4 > NAME_MAX_SIZE) {
+			text.truncated = true;
+			break;
+		}
+		text.size += put_code_point(scratch->name + text.size, PyUnicode_READ_CHAR(str, i));
+	}
+	return text;
+}
+
+static struct text text_of_chars(const char *chars)
+{
+	const size_t size = chars ? strnlen(chars, NAME_MAX_SIZE + 1) : 0;
+	return (struct text){
+		.bytes = (const uint8_t *)chars,
+		.size = size > NAME_MAX_SIZE ? NAME_MAX_SIZE : size,
+		.truncated = size > NAME_MAX_SIZE,
+	};
+}
+
+static uint32_t intern(struct session *session, struct text text)
+{
+	const uint64_t hash = strings_hash(text.bytes, text.size);
+	uint32_t id = strings_find(session->strings, hash, text.size);
+
+	if (!id) {
+		id = session_define_string(session, text.bytes, text.size, text.truncated);
+		if (id && id != MT_ID_UNKNOWN)
+			strings_put(session->strings, hash, text.size, id);
+	}
+	return id;
+}
+
+uint32_t code_ids_of_str(struct session *session, PyObject *str)
+{
+	return intern(session, text_of_str(str));
+}
+
+/*
+ * Code objects
+ */
+
+#if PY_VERSION_HEX >= 0x030b0000
+#define LINE_TABLE_KIND LINE_TABLE_LOCATIONS
+#elif PY_VERSION_HEX >= 0x030a0000
+#define LINE_TABLE_KIND LINE_TABLE_PAIRS
+#else
+#define LINE_TABLE_KIND LINE_TABLE_LNOTAB
+#endif
+
+static PyObject *raw_line_table(PyCodeObject *code)
+{
+#if PY_VERSION_HEX >= 0x030a0000
+	return code->co_linetable;
+#else
+	return code->co_lnotab;
+#endif
+}
+
+static uint32_t code_size(PyCodeObject *code)
+{
+#if PY_VERSION_HEX >= 0x030b0000
+	return (uint32_t)((size_t)Py_SIZE(code) * 2);
+#else
+	return (uint32_t)PyBytes_GET_SIZE(code->co_code);
+#endif
+}
+
+static uint32_t define_code(struct session *session, PyCodeObject *code)
+{
+	const uint32_t filename = intern(session, text_of_str(code->co_filename));
+	const uint32_t name = filename ? intern(session, text_of_str(code->co_name)) : 0;
+	uint32_t qualname = 0;
+	if (!filename || !name)
+		return 0;
+#if PY_VERSION_HEX >= 0x030b0000
+	qualname = intern(session, text_of_str(code->co_qualname));
+	if (!qualname)
+		return 0;
+#endif
+	PyObject *const raw = raw_line_table(code);
+	struct mt_out lines = mt_out_over(scratch->lines, sizeof(scratch->lines));
+	bool whole = true;
+	if (raw && PyBytes_Check(raw))
+		whole = line_table_convert(LINE_TABLE_KIND, PyBytes_AS_STRING(raw),
+					   (size_t)PyBytes_GET_SIZE(raw),
+					   (uint32_t)code->co_firstlineno, code_size(code), &lines);
+	return session_define_code(session, filename, name, qualname, (uint32_t)code->co_firstlineno,
+				   (uint32_t)code->co_flags, code_size(code), lines.start,
+				   mt_out_size(&lines), !whole);
+}
+
+uint32_t code_ids_of_code(struct session *session, PyCodeObject *code)
+{
+	void *extra = NULL;
+
+	PyUnstable_Code_GetExtra((PyObject *)code, extra_index, &extra);
+	if ((uintptr_t)extra >> ID_BITS == session->serial)
+		return (uint32_t)((uintptr_t)extra & MT_ID_UNKNOWN);
+
+	const uint32_t id = define_code(session, code);
+	if (!id)
+		return 0;
+	extra = (void *)((uintptr_t)session->serial << ID_BITS | id);
+	if (PyUnstable_Code_SetExtra((PyObject *)code, extra_index, extra) < 0)
+		PyErr_Clear();          /* no memory: it will be defined again at the next sight */
+	return id;
+}
+
+/*
+ * C functions and types
+ */
+
+static const char *owner_of(PyObject *self_or_type)
+{
+	if (!self_or_type)
+		return "";
+	return PyType_Check(self_or_type) ? ((PyTypeObject *)self_or_type)->tp_name
+					  : Py_TYPE(self_or_type)->tp_name;
+}
+
+uint32_t code_ids_of_method(struct session *session, const PyMethodDef *method, PyObject *self_or_type,
+			    PyObject *module)
+{
+	const uint64_t key = (uint64_t)(uintptr_t)method;
+	const uint64_t check = (uint64_t)(uintptr_t)method->ml_name;
+	const struct id_entry *known = id_table_find(&session->cfuncs, key);
+	if (known && known->check == check)
+		return known->id;
+
+	const struct text owner = module && PyUnicode_Check(module)
+					  ? text_of_str(module)
+					  : text_of_chars(owner_of(self_or_type));
+	const uint32_t owner_id = intern(session, owner);
+	const uint32_t name_id = owner_id ? intern(session, text_of_chars(method->ml_name)) : 0;
+	const uint32_t id = name_id ? session_define_cfunc(session, owner_id, name_id, false) : 0;
+	if (id)
+		id_table_put(&session->cfuncs, key, check, id);
+	return id;
+}
+
+uint32_t code_ids_of_type(struct session *session, PyTypeObject *type)
+{
+	/* Types die and their addresses come back, so the name is looked at every time. */
+	const struct text name = text_of_chars(type->tp_name);
+	const uint64_t key = (uint64_t)(uintptr_t)type;
+	const uint64_t check = strings_hash(name.bytes, name.size);
+	const struct id_entry *known = id_table_find(&session->cfuncs, key);
+	if (known && known->check == check)
+		return known->id;
+
+	/* A static type's name has its module in it: "collections.OrderedDict". */
+	const uint8_t *dot = name.bytes ? memrchr(name.bytes, '.', name.size) : NULL;
+	struct text owner = { 0 }, last = name;
+	if (dot) {
+		owner = (struct text){ .bytes = name.bytes, .size = (size_t)(dot - name.bytes) };
+		last.bytes = dot + 1;
+		last.size = (size_t)(name.bytes + name.size - last.bytes);
+	}
+	const uint32_t owner_id = intern(session, owner);
+	const uint32_t name_id = owner_id ? intern(session, last) : 0;
+	const uint32_t id = name_id ? session_define_cfunc(session, owner_id, name_id, true) : 0;
+	if (id)
+		id_table_put(&session->cfuncs, key, check, id);
+	return id;
+}

@@ -1,0 +1,24 @@
+/*
+ * Forks, of every kind that goes on running Python.
+ *
+ * A page that the kernel wipes in a child (MADV_WIPEONFORK) tells at the first event whether this is
+ * still the process that recorded: no handler has to have run, so fork(), _Fork() and a bare clone() are
+ * all seen. The child forgets the parent's sessions (their rings are shared memory: it must not write a
+ * byte) and, if it runs on, starts a trace of its own that names its parent, at its first event. A child
+ * that only execs leaves no file.
+ */
+#ifndef FORK_H
+#define FORK_H
+
+#include <stdint.h>
+
+/* 1 in the process that called fork_init(), 0 in its children. */
+extern const volatile uint32_t *fork_same_process;
+
+/* Once per process. -1 with an exception set. */
+int fork_init(void);
+
+/* In the child, at its first event: `recording` is the child's own session or NULL afterwards. */
+void fork_in_child(void);
+
+#endif

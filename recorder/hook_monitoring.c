@@ -1,0 +1,317 @@
+/*
+ * The hook of Python 3.12 and later: sys.monitoring (PEP 669).
+ *
+ * One tool, and one callback object per event with a vectorcall slot of its own, so that which event it
+ * was is a constant in the code. Never the answer DISABLE: it silences later C calls at the same place.
+ *
+ * The default sequence is that of PyEval_SetProfile on the same Python: of CALL, C_RETURN and C_RAISE those
+ * whose callable is a PyCFunction, or a method descriptor called on an instance of its type. 3.13 also
+ * shows a bound method around a C function at its call; 3.12 only at its return. Calls of types are
+ * EXTRA records. Everything else that these events tell (Python functions, which PY_START tells again,
+ * objects with __call__, slot wrappers) is left out.
+ */
+#include "recorder/hook.h"
+
+#if PY_VERSION_HEX >= 0x030c0000
+
+#include "recorder/frame.h"
+
+const enum mt_hook hook_id = MT_HOOK_MONITORING;
+const char hook_coverage[] = "";
+
+static PyObject *missing;       /* sys.monitoring.MISSING, borrowed from the module for good */
+static int tool = -1;
+
+static inline uint32_t offset_of(PyObject *number)
+{
+	return (uint32_t)PyLong_AsLong(number);         /* an exact int below 2^31: cannot fail */
+}
+
+static inline PyObject *python_event(PyObject *const *args, unsigned kind_flags)
+{
+	struct session *const session = hook_session();
+	if (session)
+		hook_python(session, kind_flags, (PyCodeObject *)args[0], offset_of(args[1]));
+	Py_RETURN_NONE;
+}
+
+static PyObject *on_start(PyObject *Py_UNUSED(self), PyObject *const *args, size_t Py_UNUSED(nargsf),
+			  PyObject *Py_UNUSED(names))
+{
+	return python_event(args, MT_KIND_CALL << 5);
+}
+
+static PyObject *on_resume(PyObject *Py_UNUSED(self), PyObject *const *args, size_t Py_UNUSED(nargsf),
+			   PyObject *Py_UNUSED(names))
+{
+	return python_event(args, MT_KIND_CALL << 5 | MT_FLAG_SUSPEND);
+}
+
+static PyObject *on_throw(PyObject *Py_UNUSED(self), PyObject *const *args, size_t Py_UNUSED(nargsf),
+			  PyObject *Py_UNUSED(names))
+{
+	return python_event(args, MT_KIND_CALL << 5 | MT_FLAG_EXCEPTION);
+}
+
+static PyObject *on_return(PyObject *Py_UNUSED(self), PyObject *const *args, size_t Py_UNUSED(nargsf),
+			   PyObject *Py_UNUSED(names))
+{
+	return python_event(args, MT_KIND_RETURN << 5);
+}
+
+static PyObject *on_yield(PyObject *Py_UNUSED(self), PyObject *const *args, size_t Py_UNUSED(nargsf),
+			  PyObject *Py_UNUSED(names))
+{
+	return python_event(args, MT_KIND_RETURN << 5 | MT_FLAG_SUSPEND);
+}
+
+/*
+ * Where a frame was left by an exception. The event's own offset is that of the re-raise at the end of
+ * a `finally` or `with`, which has no line; the frame knows the last instruction that it really ran.
+ * The frame object exists already: it is in the traceback.
+ */
+static uint32_t unwind_offset(PyObject *code, uint32_t offset)
+{
+	PyFrameObject *const frame = PyEval_GetFrame();
+	if (!frame) {
+		PyErr_Clear();
+		return offset;
+	}
+	return (PyObject *)frame_code(frame) == code ? frame_offset(frame) : offset;
+}
+
+static PyObject *on_unwind(PyObject *Py_UNUSED(self), PyObject *const *args, size_t Py_UNUSED(nargsf),
+			   PyObject *Py_UNUSED(names))
+{
+	struct session *const session = hook_session();
+	if (session)
+		hook_python(session, MT_KIND_RETURN << 5 | MT_FLAG_EXCEPTION, (PyCodeObject *)args[0],
+			    unwind_offset(args[0], offset_of(args[1])));
+	Py_RETURN_NONE;
+}
+
+/* args: code, offset, callable, first argument or MISSING */
+static PyObject *c_event(PyObject *const *args, unsigned kind)
+{
+	struct session *const session = hook_session();
+	PyObject *callable = args[2];
+	unsigned kind_flags = kind << 5;
+	uint32_t thread, callee;
+
+	if (!session)
+		Py_RETURN_NONE;
+#if PY_VERSION_HEX >= 0x030d0000
+	if (kind == MT_KIND_C_CALL && Py_IS_TYPE(callable, &PyMethod_Type))
+		callable = PyMethod_GET_FUNCTION(callable);
+#endif
+	if (PyCFunction_Check(callable)) {
+		if (!recording_thread_index(session, &thread))
+			Py_RETURN_NONE;
+		callee = code_ids_of_cfunction(session, callable);
+	} else if (Py_IS_TYPE(callable, &PyMethodDescr_Type)) {
+		PyTypeObject *const owner = PyDescr_TYPE(callable);
+		if (args[3] == missing || !PyObject_TypeCheck(args[3], owner))
+			Py_RETURN_NONE;
+		if (!recording_thread_index(session, &thread))
+			Py_RETURN_NONE;
+		callee = code_ids_of_method(session, ((PyMethodDescrObject *)callable)->d_method,
+					    (PyObject *)owner, NULL);
+	} else if (PyType_Check(callable)) {
+		if (!recording_thread_index(session, &thread))
+			Py_RETURN_NONE;
+		kind_flags |= MT_FLAG_EXTRA;
+		callee = code_ids_of_type(session, (PyTypeObject *)callable);
+	} else {
+		Py_RETURN_NONE;
+	}
+	const uint32_t code = code_ids_of_code(session, (PyCodeObject *)args[0]);
+	if (__builtin_expect(code && callee, 1))
+		session_event(session, kind_flags, thread, code, callee, offset_of(args[1]));
+	else
+		session_lose(session, MT_LOST_DEFINITIONS_FULL, kind_flags);
+	Py_RETURN_NONE;
+}
+
+static PyObject *on_call(PyObject *Py_UNUSED(self), PyObject *const *args, size_t Py_UNUSED(nargsf),
+			 PyObject *Py_UNUSED(names))
+{
+	if (Py_IS_TYPE(args[2], &PyFunction_Type))
+		Py_RETURN_NONE;         /* its PY_START comes next: the commonest case, so first */
+	return c_event(args, MT_KIND_C_CALL);
+}
+
+static PyObject *on_c_return(PyObject *Py_UNUSED(self), PyObject *const *args, size_t Py_UNUSED(nargsf),
+			     PyObject *Py_UNUSED(names))
+{
+	return c_event(args, MT_KIND_C_RETURN);
+}
+
+static PyObject *on_c_raise(PyObject *Py_UNUSED(self), PyObject *const *args, size_t Py_UNUSED(nargsf),
+			    PyObject *Py_UNUSED(names))
+{
+	return c_event(args, MT_KIND_C_EXCEPTION);
+}
+
+/*
+ * Callback objects
+ */
+
+struct callback {
+	PyObject_HEAD
+	vectorcallfunc vectorcall;
+};
+
+static PyTypeObject callback_type = {
+	PyVarObject_HEAD_INIT(NULL, 0)
+	.tp_name = "pymemtrace.cPyMemTrace._Callback",
+	.tp_basicsize = sizeof(struct callback),
+	.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
+	.tp_vectorcall_offset = offsetof(struct callback, vectorcall),
+	.tp_call = PyVectorcall_Call,
+};
+
+static const struct {
+	const char *event;              /* name in sys.monitoring.events */
+	vectorcallfunc function;
+} callbacks[] = {
+	{ "PY_START", on_start },
+	{ "PY_RESUME", on_resume },
+	{ "PY_THROW", on_throw },
+	{ "PY_RETURN", on_return },
+	{ "PY_YIELD", on_yield },
+	{ "PY_UNWIND", on_unwind },
+	{ "CALL", on_call },
+	{ "C_RETURN", on_c_return },
+	{ "C_RAISE", on_c_raise },
+};
+#define CALLBACK_COUNT (sizeof(callbacks) / sizeof(callbacks[0]))
+
+static PyObject *monitoring_module(void)
+{
+	PyObject *const module = PySys_GetObject("monitoring");         /* borrowed */
+	if (!module)
+		PyErr_SetString(PyExc_RuntimeError, "pymemtrace: sys.monitoring is missing");
+	return module;
+}
+
+/* Tool id 4, else 3: 2 is what cProfile takes, 0, 1 and 5 are spoken for. */
+static int take_tool(PyObject *monitoring)
+{
+	static const int wanted[] = { 4, 3 };
+
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		PyObject *const result = PyObject_CallMethod(monitoring, "use_tool_id", "is", wanted[i],
+							     "pymemtrace");
+		if (result) {
+			Py_DECREF(result);
+			return wanted[i];
+		}
+		if (!PyErr_ExceptionMatches(PyExc_ValueError))
+			return -1;
+		PyErr_Clear();
+	}
+	PyErr_SetString(PyExc_RuntimeError,
+			"pymemtrace: sys.monitoring tool ids 4 and 3 are both in use by other tools");
+	return -1;
+}
+
+static int register_callback(PyObject *monitoring, long event, vectorcallfunc function)
+{
+	struct callback *const callback = PyObject_New(struct callback, &callback_type);
+	if (!callback)
+		return -1;
+	callback->vectorcall = function;
+	PyObject *const old = PyObject_CallMethod(monitoring, "register_callback", "ilO", tool, event,
+						  callback);
+	Py_DECREF(callback);
+	Py_XDECREF(old);
+	return old ? 0 : -1;
+}
+
+static int set_events(PyObject *monitoring, long events)
+{
+	PyObject *const result = PyObject_CallMethod(monitoring, "set_events", "il", tool, events);
+	Py_XDECREF(result);
+	return result ? 0 : -1;
+}
+
+static int register_all(PyObject *monitoring, long *events_out)
+{
+	PyObject *const names = PyObject_GetAttrString(monitoring, "events");
+	long events = 0;
+
+	if (!names)
+		return -1;
+	for (size_t i = 0; i < CALLBACK_COUNT; i++) {
+		PyObject *const number = PyObject_GetAttrString(names, callbacks[i].event);
+		const long event = number ? PyLong_AsLong(number) : -1;
+		Py_XDECREF(number);
+		if (event < 0 || register_callback(monitoring, event, callbacks[i].function) < 0) {
+			Py_DECREF(names);
+			return -1;
+		}
+		events |= event;
+	}
+	Py_DECREF(names);
+	*events_out = events;
+	return 0;
+}
+
+int hook_install(void)
+{
+	PyObject *const monitoring = monitoring_module();
+	long events = 0;
+
+	if (tool >= 0)
+		return 0;
+	if (!monitoring || PyType_Ready(&callback_type) < 0)
+		return -1;
+	if (!missing) {
+		missing = PyObject_GetAttrString(monitoring, "MISSING");
+		if (!missing)
+			return -1;
+	}
+	tool = take_tool(monitoring);
+	if (tool < 0)
+		return -1;
+	if (register_all(monitoring, &events) == 0 && set_events(monitoring, events) == 0)
+		return 0;
+
+	PyObject *type, *value, *traceback;
+	PyErr_Fetch(&type, &value, &traceback);
+	hook_uninstall();
+	PyErr_Restore(type, value, traceback);
+	return -1;
+}
+
+void hook_uninstall(void)
+{
+	PyObject *type, *value, *traceback;
+
+	if (tool < 0)
+		return;
+	PyErr_Fetch(&type, &value, &traceback);
+	PyObject *const monitoring = monitoring_module();
+	if (monitoring) {
+		PyObject *const names = PyObject_GetAttrString(monitoring, "events");
+		set_events(monitoring, 0);
+		PyErr_Clear();
+		for (size_t i = 0; names && i < CALLBACK_COUNT; i++) {
+			PyObject *const number = PyObject_GetAttrString(names, callbacks[i].event);
+			PyObject *const old =
+				number ? PyObject_CallMethod(monitoring, "register_callback", "iOO",
+							     tool, number, Py_None)
+				       : NULL;
+			Py_XDECREF(old);
+			Py_XDECREF(number);
+			PyErr_Clear();
+		}
+		Py_XDECREF(names);
+		Py_XDECREF(PyObject_CallMethod(monitoring, "free_tool_id", "i", tool));
+		PyErr_Clear();
+	}
+	tool = -1;
+	PyErr_Restore(type, value, traceback);
+}
+
+#endif

@@ -1,0 +1,93 @@
+/*
+ * Which recordings are open, and which of them is being written to.
+ *
+ * One recording is active per process, for all threads: `recording` is its session, or NULL. Entering
+ * another suspends it; leaving one resumes the latest still open, in whatever order they are left. Everything
+ * here needs the GIL, which makes the hooks, start and stop take turns.
+ */
+#ifndef RECORDING_H
+#define RECORDING_H
+
+#include <Python.h>
+
+#include "recorder/session.h"
+
+/* The session that events go to; NULL: none. Read by the hooks at every event. */
+extern struct session *recording;
+
+/* A recording that somebody has opened. Its owner (a Profile) keeps the storage. */
+struct recording_slot {
+	struct session *session;        /* NULL: not open */
+	struct recording_slot *older;   /* entered before this one and still open */
+	PyObject *owner;                /* a reference while open */
+	/* For making a fork child's own trace without Python. */
+	char *base_path;                /* the trace's absolute path */
+	char *directory;                /* of a default name; NULL: the path was given */
+	bool no_children;
+	/* In a fork's child: this recording was open in the parent, and the child's own trace is to be made. */
+	bool child;
+	uint8_t parent_uuid[MT_UUID_SIZE];
+	uint64_t parent_records;
+	uint8_t *tlvs;
+	size_t tlvs_size;
+	uint64_t default_min_drss_bytes;
+	uint32_t tick_ns;
+	char rss_source[16];
+};
+
+/* Start recording into `slot`, whose fields from base_path on the caller has filled. Sets `slot->session`.
+ * `synthetic`: write the frames that are live. -1 with an exception set (OSError with the path). */
+int recording_open(struct recording_slot *slot, const char *path, PyObject *owner, bool synthetic);
+
+/* Stop. The files are finished without the GIL. Does nothing if `slot` is not open. Never raises. */
+void recording_close(struct recording_slot *slot, enum mt_end_reason reason);
+
+/* Stop whatever is open, latest first. */
+void recording_close_all(enum mt_end_reason reason);
+
+unsigned recording_depth(void);
+
+/* Before a fork: end the background threads of all recordings; they start again by themselves. */
+void recording_park_all(void);
+
+/* In a fork's child: abandon the parent's sessions and start the child's own trace. */
+void recording_after_fork(void);
+struct session *recording_start_in_child(struct recording_slot *slot);
+
+/* "DIRECTORY/YYMMDD_HHMMSS_PID.mtrace", with "_1", "_2" ... for later attempts. */
+void recording_default_path(const char *directory, unsigned attempt, char *room, size_t size);
+
+/* Write each thread's live frames as SYNTHETIC calls, outermost first. */
+void recording_put_live_frames(struct session *session);
+
+/*
+ * The index of the calling thread in `session`. The fast half is here: one thread-local load. A thread's
+ * first events go the slow way until its name is known.
+ */
+struct recording_thread {
+	uint32_t serial;                /* of the session that `index` is of */
+	uint16_t index;
+	uint8_t tries;                  /* at finding the name */
+	bool muted;                     /* the runner's own frames are on top: record nothing */
+};
+extern __thread struct recording_thread recording_thread __attribute__((tls_model("initial-exec")));
+
+/* True and *index_out, or false: this thread is muted. */
+bool recording_thread_slow(struct session *session, uint32_t *index_out);
+
+static inline bool recording_thread_index(struct session *session, uint32_t *index_out)
+{
+	if (__builtin_expect(recording_thread.serial == session->serial, 1)) {
+		*index_out = recording_thread.index;
+		return true;
+	}
+	return recording_thread_slow(session, index_out);
+}
+
+/* From now on nothing of the calling thread is recorded, or again is. */
+void recording_mute(bool muted);
+
+/* This frame and those below it are the runner's: never written as live frames. NULL: none. */
+void recording_set_runner_frame(PyFrameObject *frame);
+
+#endif
