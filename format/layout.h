@@ -57,7 +57,7 @@ enum mt_tlv {
 	MT_TLV_UTC_OFFSET = 12,         /* i32 seconds */
 	MT_TLV_PROCESS_START = 13,      /* u64 ns before the start wall time */
 	MT_TLV_FOOTPRINT = 14,          /* u64 bytes already subtracted from every RSS */
-	MT_TLV_PARENT = 15,             /* uuid, u32 reason, u32 0, u64 event */
+	MT_TLV_PARENT = 15,             /* uuid, u32 reason, u32 0, u64 records */
 	MT_TLV_MEMORY_LIMIT = 16,       /* u64 bytes */
 	MT_TLV_RSS_PARAMETERS = 17,     /* u64 gap_ns, u64 max_age_ns, u32 granularity_pages, u32 0 */
 	MT_TLV_CRASH_SAFETY = 18,       /* u8, reason */
