@@ -32,7 +32,9 @@ libanalyzer_la_SOURCES = \
 	%D%/suggest.c \
 	%D%/suggest.h \
 	%D%/units.c \
-	%D%/units.h
+	%D%/units.h \
+	%D%/verify.c \
+	%D%/verify.h
 libanalyzer_la_LIBADD = libmtformat.la
 
 mtdump_SOURCES = %D%/main.c

@@ -179,6 +179,12 @@ enum options_result options_parse(const struct command *command, const struct op
 	return OPTIONS_OK;
 }
 
+void options_complain_operands(const struct command *command)
+{
+	message_error(EXIT_USAGE, NULL, "%s: no trace given (try 'mtdump %s --help')", command->name,
+		      command->name);
+}
+
 /* `text` from `column` on, in lines that begin at HELP_COLUMN. */
 static void print_wrapped(FILE *to, size_t column, const char *text)
 {

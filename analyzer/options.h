@@ -54,6 +54,9 @@ struct command;
 enum options_result options_parse(const struct command *command, const struct option_table *tables,
 				  int argc, char **argv, int *operands_out);
 
+/* Say that `command` was given no operands: wrong usage. */
+void options_complain_operands(const struct command *command);
+
 void options_print_help(FILE *to, const struct command *command, const struct option_table *tables);
 
 #endif

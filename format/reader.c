@@ -581,18 +581,24 @@ static enum mt_status expand(struct mt_reader *reader, const uint8_t *frame, siz
 	return MT_OK;
 }
 
+enum mt_status mt_reader_content(struct mt_reader *reader, const struct mt_chunk *chunk,
+				 uint8_t **content_out)
+{
+	const uint8_t *payload;
+	const enum mt_status status = mt_reader_payload(reader, chunk, &payload);
+	return status != MT_OK ? status :
+				 expand(reader, payload, (size_t)chunk->header.payload_size,
+					(size_t)chunk->header.raw_size, content_out);
+}
+
 enum mt_status mt_reader_defs(struct mt_reader *reader, const struct mt_chunk *chunk,
 			      struct mt_names *names)
 {
-	const uint8_t *payload;
 	uint8_t *items = NULL;
-	const size_t size = (size_t)chunk->header.raw_size;
 	assert(chunk->header.kind == MT_CHUNK_DEFS);
-	enum mt_status status = mt_reader_payload(reader, chunk, &payload);
+	enum mt_status status = mt_reader_content(reader, chunk, &items);
 	if (status == MT_OK)
-		status = expand(reader, payload, (size_t)chunk->header.payload_size, size, &items);
-	if (status == MT_OK)
-		status = mt_names_add(names, items, size);
+		status = mt_names_add(names, items, (size_t)chunk->header.raw_size);
 	if (status == MT_ERR_CORRUPT || status == MT_ERR_TRUNCATED)
 		tell(reader, chunk->offset, chunk->payload_offset - chunk->offset + chunk->header.payload_size,
 		     items ? "definitions that break the rules" : "definitions that cannot be read");

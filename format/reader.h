@@ -91,6 +91,13 @@ uint64_t mt_reader_truncated(const struct mt_reader *reader);
 enum mt_status mt_reader_payload(struct mt_reader *reader, const struct mt_chunk *chunk,
 				 const uint8_t **payload_out);
 
+/*
+ * The decompressed content of a DEFS chunk, chunk->header.raw_size bytes, malloc'ed for the caller to
+ * free. For who looks at the items themselves; damage is returned and not told.
+ */
+enum mt_status mt_reader_content(struct mt_reader *reader, const struct mt_chunk *chunk,
+				 uint8_t **content_out);
+
 /* Decompress a DEFS chunk and add it to `names`. Damage is told and returned. */
 enum mt_status mt_reader_defs(struct mt_reader *reader, const struct mt_chunk *chunk,
 			      struct mt_names *names);
