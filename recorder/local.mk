@@ -20,7 +20,11 @@ recorder_python_sources = \
 	%D%/recording.c \
 	%D%/recording.h
 
-pymemtrace_files =
+pymemtrace_files = \
+	%D%/pymemtrace/__init__.py \
+	%D%/pymemtrace/__main__.py \
+	%D%/pymemtrace/cPyMemTrace.pyi \
+	%D%/pymemtrace/py.typed
 
 EXTRA_DIST += $(recorder_python_sources) $(pymemtrace_files)
 
@@ -39,7 +43,7 @@ cPyMemTrace_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shrext $(EXT_SUFF
 # PYTHONPATH=BUILD-DIRECTORY runs it from there.
 all-local: pymemtrace/stamp
 pymemtrace/stamp: cPyMemTrace.la $(pymemtrace_files)
-	$(AM_V_GEN)$(MKDIR_P) pymemtrace && rm -f pymemtrace/*.py* pymemtrace/*.so && \
+	$(AM_V_GEN)rm -rf pymemtrace && $(MKDIR_P) pymemtrace && \
 	for file in $(pymemtrace_files); do \
 		$(LN_S) "$(abs_top_srcdir)/$$file" pymemtrace/ || exit 1; \
 	done && \
