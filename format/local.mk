@@ -5,6 +5,7 @@ noinst_LTLIBRARIES += libmtformat.la
 libmtformat_la_SOURCES = \
 	format/block.c \
 	format/block.h \
+	format/block_rules.h \
 	format/bytes.h \
 	format/checksum.c \
 	format/checksum.h \
@@ -23,6 +24,7 @@ libmtformat_la_SOURCES = \
 	format/record.h \
 	format/recover.c \
 	format/recover.h \
+	format/seal.c \
 	format/status.c \
 	format/status.h \
 	format/tail.c \

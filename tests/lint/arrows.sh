@@ -5,7 +5,7 @@
 # and inside format/, in rows; a file includes its own row and those above:
 #
 #     1  status bytes checksum layout io
-#     2  header record block names index tail
+#     2  header record block block_rules seal names index tail
 #     3  writer reader recover
 #
 # In the second row only tail, which is a file of its own, sees io: the others turn structs into
@@ -38,17 +38,17 @@ forbid 'includes are written from the root ("format/block.h")' "$include\"[^/]*\
 	format/*.[ch] recorder/*.[ch] analyzer/*.[ch]
 
 first='status|bytes|checksum|layout|io'
-second='header|record|block|names|index|tail'
+second='header|record|block|block_rules|seal|names|index|tail'
 third='writer|reader|recover'
 for noun in status bytes checksum layout io; do
 	forbid 'a first-row file of format/ includes only first-row files' \
 		"$include\"format/($second|$third)\.h" format/$noun.[ch]
 done
-for noun in header record block names index tail; do
+for noun in header record block block_rules seal names index tail; do
 	forbid 'a second-row file of format/ includes no third-row file' \
 		"$include\"format/($third)\.h" format/$noun.[ch]
 done
-for noun in header record block names index; do
+for noun in header record block block_rules seal names index; do
 	forbid 'never sees a file, so no format/io.h' "$include\"format/io\.h" format/$noun.[ch]
 done
 for file in format/*.[ch]; do
