@@ -540,7 +540,7 @@ static void tail_join(struct stream *stream, const struct walk *walk, const stru
 	stream->totals.tail_joined = true;
 	stream->tail_overwritten = join.overwritten;
 	chain.events += join.overwritten;
-	chain.records += join.overwritten;
+	chain.records += 2 * join.overwritten;  /* they had a place in the ring, and are lost (§6.2) */
 	chain.lost += join.overwritten;
 
 	const size_t sound = count_sound(join.records, join.count, clock);
