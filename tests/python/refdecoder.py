@@ -266,6 +266,16 @@ def is_default(kind, flags):
     return kind in (CALL, RETURN, C_CALL, C_EXCEPTION, C_RETURN) and not flags & (F_SYNTHETIC | F_EXTRA)
 
 
+# Flags that a kind can have (format.md 5.3); any can have RSS_READ.
+FLAGS = {CALL: F_EXCEPTION | F_SUSPEND | F_SYNTHETIC, RETURN: F_EXCEPTION | F_SUSPEND,
+         C_CALL: F_EXTRA, C_EXCEPTION: F_EXTRA, C_RETURN: F_EXTRA}
+
+
+def flags_are_possible(kind, flags, code):
+    allowed = F_EXTRA if kind == META and code == LOST else FLAGS.get(kind, 0)
+    return not flags & ~(allowed | F_RSS_READ)
+
+
 def unpack_words(w0, w1, w2):
     """(clock, kind, flags, code, callee, thread, rss, lasti)"""
     return (w0 >> 8, w0 >> 5 & 7, w0 & 31, w1 & 0xFFFFFF, w1 >> 24 & 0xFFFFFF, w1 >> 48,
@@ -1054,6 +1064,8 @@ class Trace:
         """sites: (clock or any, kind, flags, code, callee, thread or None, rss or any, lasti)"""
         strings, codes, cfuncs, threads = marks
         for _, kind, flags, code, callee, thread, _, _ in sites:
+            if not flags_are_possible(kind, flags, code):
+                raise Damage("%s: a record of kind %d has the flags %d" % (where, kind, flags))
             if kind == META:
                 if code != LOST and callee > strings and callee != UNKNOWN_ID:
                     raise Damage("%s: string %d is not defined before its use" % (where, callee))
