@@ -4,10 +4,6 @@
  * Only start() and __enter__() raise, before the first event. Everything else that can go wrong is counted in
  * the trace, never raised into the program that is being watched.
  */
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#endif
-
 #include <Python.h>
 #include <errno.h>
 #include <structmember.h>
@@ -201,9 +197,10 @@ static int encode_tlvs(struct profile *self)
 
 static char *raw_copy(const char *text)
 {
-	char *const copy = PyMem_RawMalloc(strlen(text) + 1);
+	const size_t size = strlen(text) + 1;
+	char *const copy = PyMem_RawMalloc(size);
 	if (copy)
-		strcpy(copy, text);
+		memcpy(copy, text, size);
 	else
 		PyErr_NoMemory();
 	return copy;

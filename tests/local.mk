@@ -9,8 +9,13 @@
 unit_tests =
 fuzz_targets =
 
-# Unit tests (Check), one program a module.
-LDADD = libanalyzer.la librecorder.la libmtformat.la $(CHECK_LIBS) $(ZSTD_LIBS)
+# Unit tests (Check), one program a module, and what they share.
+check_LTLIBRARIES += libunit.la
+libunit_la_SOURCES = \
+	%D%/unit/sample.c \
+	%D%/unit/sample.h \
+	%D%/unit/suite.h
+LDADD = libunit.la libanalyzer.la librecorder.la libmtformat.la $(CHECK_LIBS) $(ZSTD_LIBS)
 AM_CPPFLAGS += $(CHECK_CFLAGS)
 
 if HAVE_CHECK
@@ -38,6 +43,13 @@ check_PROGRAMS += $(fuzz_targets)
 fuzz-targets: $(fuzz_targets)
 .PHONY: fuzz-targets
 EXTRA_DIST += %D%/fuzz/run.sh
+
+# Benches, for a number before and after: "make benches" builds them.
+benches = %D%/bench/bench_block
+EXTRA_PROGRAMS += $(benches)
+CLEANFILES += $(benches)
+benches: $(benches)
+.PHONY: benches
 
 # Golden runs of mtdump, checks of the tree, end-to-end tests.
 lint_tests = \
