@@ -65,13 +65,14 @@ static const char *const clock_words[] = {
 	"other", "monotonic", "tsc", "process cpu time", "boottime",
 };
 static const char *const source_words[] = {
-	"other", "statm", "statm, gap", "statm, gap and faults", "map",
+	"other", "statm", "statm gap", "statm gap and faults", "map",
 };
 static const char *const hook_words[] = {
 	"other", "PyEval_SetProfile", "PyEval_SetTrace", "sys.monitoring",
 };
 static const char *const end_words[] = {
 	"unknown", "stopped", "program ended", "signal", "disk full", "fork child", "disk error",
+	"format limit",
 };
 static const char *const lost_words[MT_LOST_COUNT] = {
 	"ring full", "definitions full", "disk error", "hook taken away", "fork", "other",
@@ -197,7 +198,7 @@ static int crash_safe(const struct mt_header *header, struct mt_tlv_view *reason
 struct parent {
 	const uint8_t *uuid;
 	uint32_t reason;
-	uint64_t event;
+	uint64_t records;                /* that the parent had made by then */
 };
 
 static bool parent_of(const struct mt_header *header, struct parent *parent_out)
@@ -208,7 +209,7 @@ static bool parent_of(const struct mt_header *header, struct parent *parent_out)
 	*parent_out = (struct parent){
 		.uuid = view.data,
 		.reason = mt_load_u32(view.data + 16),
-		.event = mt_load_u64(view.data + 24),
+		.records = mt_load_u64(view.data + 24),
 	};
 	return true;
 }
@@ -403,7 +404,7 @@ static void print_json(struct out *out, const struct info *info)
 		json_object_begin(&json, "parent");
 		json_string(&json, "uuid", text);
 		json_string(&json, "reason", WORD(parent_words, parent.reason));
-		json_uint(&json, "event", parent.event);
+		json_uint(&json, "records", parent.records);
 		json_object_end(&json);
 	} else {
 		json_null(&json, "parent");
@@ -511,8 +512,8 @@ static void text_process(struct out *out, const struct mt_header *header)
 	if (parent_of(header, &parent)) {
 		format_uuid(parent.uuid, text);
 		label(out, "parent");
-		out_printf(out, "%s, %s at its event %" PRIu64 "\n", text,
-			   WORD(parent_words, parent.reason), parent.event);
+		out_printf(out, "%s, %s after %" PRIu64 " records of it\n", text,
+			   WORD(parent_words, parent.reason), parent.records);
 	}
 }
 

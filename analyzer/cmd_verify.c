@@ -50,7 +50,7 @@ struct run {
 	unsigned last_kind;
 	bool ended;
 	struct mt_end end;
-	uint64_t tail_records;
+	uint64_t tail_records, tail_lost;
 };
 
 static void print_place(struct run *run, uint64_t offset, const char *text)
@@ -302,8 +302,17 @@ static void join_tail(struct run *run, const struct mt_tail_image *image)
 	if (!add_names(run, UINT64_MAX, image->items, (size_t)(image->defs_committed - image->defs_first),
 		       true))
 		return;
+	if (join.torn)
+		verify_problem(&run->verify, UINT64_MAX, "tail: the clock steps back, %zu records given up",
+			       (size_t)join.torn);
 	verify_tail_records(&run->verify, join.records, join.count);
 	run->tail_records = join.count;
+	run->tail_lost = join.overwritten + join.lost_untold;
+	for (size_t i = 0; i < join.count; i++) {
+		const struct mt_event event = mt_record_unpack(join.records[i]);
+		if (event.kind == MT_KIND_META && event.code == MT_META_LOST)
+			run->tail_lost += event.lasti;
+	}
 }
 
 static void verify_tail(struct run *run)
@@ -352,7 +361,7 @@ static void print_summary(struct run *run)
 	if (mt_reader_truncated(run->reader))
 		out_printf(out, ", the last %" PRIu64 " bytes are no whole chunk",
 			   mt_reader_truncated(run->reader));
-	const uint64_t lost = run->ended ? run->end.lost_total : run->verify.lost_told;
+	const uint64_t lost = run->ended ? run->end.lost_total : run->chain.lost + run->tail_lost;
 	if (lost)
 		out_printf(out, ", %" PRIu64 " lost while recording", lost);
 	out_string(out, "\n");

@@ -34,7 +34,6 @@ struct verify {
 	const struct mt_names *names;   /* what is defined; the caller adds, after verify_items() */
 	bool names_whole;               /* no definition is missing, so ids can be judged */
 	struct verify_place place;
-	uint64_t lost_told;             /* by LOST records that were met */
 };
 
 /* `header` and `names` are borrowed. */
