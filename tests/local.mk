@@ -6,7 +6,10 @@
 #     PYTHON PYTHONPATH         the interpreter and where it finds pymemtrace (unset without Python)
 #     SANITIZER_PRELOAD         the library to LD_PRELOAD into an interpreter (empty without ASan)
 
-unit_tests =
+unit_tests = \
+	%D%/unit/test_io \
+	%D%/unit/test_tail \
+	%D%/unit/test_units
 fuzz_targets =
 
 # Unit tests (Check), one program a module, and what they share.
