@@ -143,7 +143,7 @@ static const char *format_wall(const struct mt_header *header, char *room, size_
 	const int32_t offset = utc_offset(header);
 	const time_t local = (time_t)(header->start_wall_ns / 1000000000) + offset;
 	struct tm tm;
-	char seconds[64];
+	char seconds[48];
 	if (!gmtime_r(&local, &tm) || !strftime(seconds, sizeof(seconds), "%Y-%m-%dT%H:%M:%S", &tm))
 		return "unknown";
 	snprintf(room, room_size, "%s.%06u%c%02d:%02d", seconds,
