@@ -10,6 +10,8 @@ libanalyzer_la_SOURCES = \
 	%D%/cmd_log.c \
 	%D%/cmd_verify.c \
 	%D%/command.h \
+	%D%/digits.c \
+	%D%/digits.h \
 	%D%/filter.c \
 	%D%/filter.h \
 	%D%/json.c \
@@ -22,15 +24,18 @@ libanalyzer_la_SOURCES = \
 	%D%/out.h \
 	%D%/progress.c \
 	%D%/progress.h \
-	%D%/render.c \
-	%D%/render.h \
 	%D%/render_text.c \
+	%D%/render_text.h \
 	%D%/resolve.c \
 	%D%/resolve.h \
+	%D%/select.c \
+	%D%/select.h \
 	%D%/stream.c \
 	%D%/stream.h \
 	%D%/suggest.c \
 	%D%/suggest.h \
+	%D%/timeline.c \
+	%D%/timeline.h \
 	%D%/units.c \
 	%D%/units.h \
 	%D%/verify.c \

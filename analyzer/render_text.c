@@ -1,0 +1,313 @@
+/*
+ * The text log.
+ *
+ * The middle of a line, from What to Function, depends on the site alone, and a block has few sites for its
+ * many records. So it is made once per site and block and copied after that; only numbers are
+ * formatted per line.
+ */
+#include "analyzer/render_text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "analyzer/digits.h"
+
+#define MIDDLES_BYTES_MAX ((size_t)4 << 20)     /* made for one block, before it starts again */
+
+const struct render_text_widths render_text_fixed = {
+	.file = RENDER_TEXT_FILE_MAX, .function = RENDER_TEXT_FUNCTION_MAX, .rss = RENDER_TEXT_RSS_MAX,
+	.in_bytes = true,
+};
+
+/* The middle of lines of one site, at `offset` of the arena; size 0: not made. */
+struct middle {
+	size_t offset, size;
+};
+
+struct render_text {
+	struct out *out;
+	struct resolve *resolve;
+	const struct timeline *timeline;
+	uint32_t page_size;
+	struct render_text_widths widths;
+	unsigned clock_width;
+	bool color;
+
+	struct middle *middles;         /* by site */
+	size_t middles_count, middles_room;
+	char *arena;
+	size_t arena_used, arena_room;
+};
+
+/*
+ * Widths
+ */
+
+static unsigned widest(unsigned width, const char *name, unsigned most)
+{
+	const size_t columns = resolve_width(name);
+	return columns > most ? most : columns > width ? (unsigned)columns : width;
+}
+
+struct render_text_widths render_text_fit(const struct mt_names *names, struct resolve *resolve,
+					  uint64_t rss_bytes_max, bool types)
+{
+	unsigned file = (unsigned)strlen("Fil");
+	unsigned function = (unsigned)strlen("Function");
+	const uint32_t code_count = mt_names_code_count(names);
+	for (uint32_t id = 1; id <= code_count; id++) {
+		const struct mt_code *code = mt_names_code(names, id);
+		if (!code)
+			continue;
+		file = widest(file, resolve_path(resolve, code->filename), RENDER_TEXT_FILE_MAX - 1);
+		function = widest(function, resolve_string(resolve, code->name), RENDER_TEXT_FUNCTION_MAX);
+	}
+	const uint32_t cfunc_count = mt_names_cfunc_count(names);
+	for (uint32_t id = 1; id <= cfunc_count; id++) {
+		const struct mt_cfunc *cfunc = mt_names_cfunc(names, id);
+		if (cfunc && (types || !cfunc->is_type))
+			function = widest(function, resolve_string(resolve, cfunc->name),
+					  RENDER_TEXT_FUNCTION_MAX);
+	}
+	unsigned rss = digits_count(rss_bytes_max);
+	if (rss < 3)
+		rss = 3;
+	return (struct render_text_widths){
+		.file = file + 1,       /* one blank between the longest name and '#' */
+		.function = function,
+		.rss = rss > RENDER_TEXT_RSS_MAX ? RENDER_TEXT_RSS_MAX : rss,
+	};
+}
+
+/*
+ * Set-up
+ */
+
+struct render_text *render_text_new(struct out *out, struct resolve *resolve,
+				    const struct timeline *timeline, uint32_t page_size,
+				    const struct render_text_widths *widths)
+{
+	struct render_text *text = calloc(1, sizeof(*text));
+	if (!text)
+		return NULL;
+	text->out = out;
+	text->resolve = resolve;
+	text->timeline = timeline;
+	text->page_size = page_size;
+	text->widths = *widths;
+	text->clock_width = timeline_width(timeline->clock);
+	text->color = out_color(out);
+	return text;
+}
+
+void render_text_free(struct render_text *text)
+{
+	if (!text)
+		return;
+	free(text->middles);
+	free(text->arena);
+	free(text);
+}
+
+void render_text_header(struct render_text *text)
+{
+	out_printf(text->out, "      %-12s %-6s  %-*s %-8s %-*s#%4s %-*s %*s %12s\n", "Event", "dEvent",
+		   (int)text->clock_width, "Clock", "What", (int)text->widths.file, "File", "line",
+		   (int)text->widths.function, "Function", (int)text->widths.rss, "RSS", "dRSS");
+}
+
+/*
+ * Middles
+ */
+
+void render_text_block(void *context, size_t n_sites)
+{
+	struct render_text *text = context;
+	text->arena_used = 0;
+	text->middles_count = 0;        /* without memory every line is made from scratch */
+	if (n_sites > text->middles_room) {
+		struct middle *middles = realloc(text->middles, n_sites * sizeof(*middles));
+		if (!middles)
+			return;
+		text->middles = middles;
+		text->middles_room = n_sites;
+	}
+	text->middles_count = n_sites;
+	memset(text->middles, 0, n_sites * sizeof(*text->middles));
+}
+
+/* Blanks that bring `name` to `width`. */
+static size_t padding(const struct render_text *text, const char *name, size_t size, unsigned width)
+{
+	const size_t have = text->widths.in_bytes ? size : resolve_width(name);
+	return have < width ? width - have : 0;
+}
+
+static bool arena_reserve(struct render_text *text, size_t size)
+{
+	if (text->arena_room - text->arena_used >= size)
+		return true;
+	if (text->arena_used > MIDDLES_BYTES_MAX) {
+		/* Very many sites or very long names: forget those made so far. */
+		text->arena_used = 0;
+		memset(text->middles, 0, text->middles_count * sizeof(*text->middles));
+		return arena_reserve(text, size);
+	}
+	const size_t room = (text->arena_used + size) * 2;
+	char *arena = realloc(text->arena, room);
+	if (!arena)
+		return false;
+	text->arena = arena;
+	text->arena_room = room;
+	return true;
+}
+
+/* "CALL     test.py #   9 create_string " behind what is in the arena; {0, 0} without memory. */
+static struct middle make_middle(struct render_text *text, const struct mt_event *event)
+{
+	const char *kind = resolve_kind(event->kind);
+	const char *file = resolve_file(text->resolve, event);
+	const char *function = resolve_function(text->resolve, event);
+	const int32_t line = resolve_line(text->resolve, event);
+	const size_t file_size = strlen(file);
+	const size_t function_size = strlen(function);
+	const size_t file_blanks = padding(text, file, file_size, text->widths.file);
+	const size_t function_blanks = padding(text, function, function_size, text->widths.function);
+	if (!arena_reserve(text, 16 + file_size + file_blanks + 16 + function_size + function_blanks + 1))
+		return (struct middle){ 0 };
+
+	char *start = text->arena + text->arena_used;
+	char *at = start;
+	const size_t kind_size = strlen(kind);
+	memcpy(at, kind, kind_size);
+	at = digits_pad(at + kind_size, start + 8);
+	*at++ = ' ';
+	memcpy(at, file, file_size);
+	at = digits_pad(at + file_size, at + file_size + file_blanks);
+	*at++ = '#';
+	at = digits_put_right(at, line < 0 ? -(uint64_t)line : (uint64_t)line, line < 0, 4);
+	*at++ = ' ';
+	memcpy(at, function, function_size);
+	at = digits_pad(at + function_size, at + function_size + function_blanks);
+	*at++ = ' ';
+	const struct middle middle = { .offset = text->arena_used, .size = (size_t)(at - start) };
+	text->arena_used += middle.size;
+	return middle;
+}
+
+static struct middle find_middle(struct render_text *text, const struct select_line *line)
+{
+	if (line->site >= text->middles_count)
+		return make_middle(text, &line->event);
+	if (!text->middles[line->site].size) {
+		const struct middle middle = make_middle(text, &line->event);
+		text->middles[line->site] = middle;
+	}
+	return text->middles[line->site];
+}
+
+/*
+ * Lines
+ */
+
+/* From the label to the blank before What. */
+static char *put_front(const struct render_text *text, const struct select_line *line, char *at)
+{
+	memcpy(at, line->is_prev ? "PREV: " : "NEXT: ", 6);
+	char *column = at += 6;
+	if (line->is_unnumbered)
+		*at++ = '-';
+	else
+		at = digits_put(at, line->number);
+	if (line->extra) {
+		*at++ = '.';
+		at = digits_put(at, line->extra);
+	}
+	at = digits_pad(at, column + 12);
+	memcpy(at, " +", 2);
+	column = at += 2;
+	at = digits_put_right(at, line->d_number < 0 ? -(uint64_t)line->d_number : (uint64_t)line->d_number,
+			      line->d_number < 0, 0);
+	at = digits_pad(at, column + 6);
+	*at++ = ' ';
+	column = at;
+	at = timeline_put(text->timeline, line->event.clock_ticks, at);
+	at = digits_pad(at, column + text->clock_width);
+	*at++ = ' ';
+	return at;
+}
+
+static char *put_back(const struct render_text *text, const struct select_line *line, char *at)
+{
+	const bool down = line->d_pages < 0;
+	const uint64_t pages = down ? -(uint64_t)line->d_pages : (uint64_t)line->d_pages;
+	at = digits_put_right(at, (uint64_t)line->event.rss_pages * text->page_size, false, text->widths.rss);
+	*at++ = ' ';
+	return digits_put_right(at, pages * text->page_size, down, 12);
+}
+
+/* All of a line but its names. */
+#define NUMBERS_MAX 256
+#define TINT_SIZE 5
+
+void render_text_line(void *context, const struct select_line *line)
+{
+	struct render_text *text = context;
+	const struct middle middle = find_middle(text, line);
+	const bool tinted = text->color && !line->is_prev && line->d_pages != 0;
+	const bool is_long = middle.size > OUT_RESERVE_MAX - NUMBERS_MAX;
+	char *start = out_reserve(text->out, is_long ? NUMBERS_MAX : middle.size + NUMBERS_MAX);
+	char *at = start;
+	if (tinted) {
+		memcpy(at, line->d_pages > 0 ? "\033[31m" : "\033[32m", TINT_SIZE);
+		at += TINT_SIZE;
+	}
+	at = put_front(text, line, at);
+	if (is_long) {
+		out_commit(text->out, (size_t)(at - start));
+		out_write(text->out, text->arena + middle.offset, middle.size);
+		at = start = out_reserve(text->out, NUMBERS_MAX);
+	} else if (middle.size) {
+		memcpy(at, text->arena + middle.offset, middle.size);
+		at += middle.size;
+	}
+	at = put_back(text, line, at);
+	if (tinted) {
+		memcpy(at, "\033[m", 3);
+		at += 3;
+	}
+	*at++ = '\n';
+	out_commit(text->out, (size_t)(at - start));
+}
+
+void render_text_message(void *context, const struct mt_event *event)
+{
+	struct render_text *text = context;
+	out_string(text->out, "MSG: ");
+	out_string(text->out, resolve_string(text->resolve, event->callee));
+	out_string(text->out, "\n");
+}
+
+void render_text_lost(void *context, uint64_t count, uint32_t reason, bool unnumbered)
+{
+	struct render_text *text = context;
+	char number[DIGITS_MAX + 1];
+	*digits_put(number, count) = '\0';
+	/* A count of 0: something is missing and nobody knows how much. */
+	out_printf(text->out, "LOST: %s %s%s\n", count ? number : "?", stream_lost_reason(reason),
+		   unnumbered ? ", without numbers" : "");
+}
+
+void render_text_damaged(void *context, uint64_t count)
+{
+	struct render_text *text = context;
+	char number[DIGITS_MAX + 1];
+	*digits_put(number, count) = '\0';
+	out_printf(text->out, "LOST: %s damaged\n", number);
+}
+
+bool render_text_go_on(void *context)
+{
+	const struct render_text *text = context;
+	return !out_failed(text->out);
+}
