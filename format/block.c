@@ -304,9 +304,11 @@ static enum mt_status planes_decode(struct mt_block *block, const struct mt_bloc
 }
 
 /*
- * Joining planes. The width is a constant in each of the loops below after inlining, which makes them
- * straight code; that is what these functions are for.
+ * Joining planes. The width is a constant in each of the loops below after inlining, and they go by
+ * JOIN values at a time, so that compilers turn them into vector code without being asked for it.
  */
+enum { JOIN = 16 };
+
 static inline __attribute__((always_inline))
 uint64_t joined(const uint8_t *planes, size_t count, unsigned width, size_t i)
 {
@@ -317,10 +319,26 @@ uint64_t joined(const uint8_t *planes, size_t count, unsigned width, size_t i)
 }
 
 static inline __attribute__((always_inline))
+uint32_t joined_u32(const uint8_t *planes, size_t count, unsigned width, size_t i)
+{
+	uint32_t value = 0;
+	for (unsigned j = 0; j < width; j++)
+		value |= (uint32_t)planes[j * count + i] << 8 * j;
+	return value;
+}
+
+static inline __attribute__((always_inline))
 void join_u32(const uint8_t *planes, size_t count, unsigned width, uint32_t *values)
 {
-	for (size_t i = 0; i < count; i++)
-		values[i] = (uint32_t)joined(planes, count, width, i);
+	size_t i = 0;
+	for (; i + JOIN <= count; i += JOIN) {
+		uint32_t some[JOIN];
+		for (size_t k = 0; k < JOIN; k++)
+			some[k] = joined_u32(planes, count, width, i + k);
+		memcpy(values + i, some, sizeof(some));
+	}
+	for (; i < count; i++)
+		values[i] = joined_u32(planes, count, width, i);
 }
 
 static void plain_u32(const uint8_t *planes, size_t count, unsigned width, uint32_t *values)
@@ -335,15 +353,12 @@ static void plain_u32(const uint8_t *planes, size_t count, unsigned width, uint3
 }
 
 /* Sites come in order of first use and all are used (format.md §6.4), so all are below n_sites too. */
-static inline __attribute__((always_inline))
-bool join_sites(const uint8_t *planes, size_t count, unsigned width, uint32_t n_sites, uint32_t *values)
+static bool sites_are_in_order(const uint32_t *site, size_t count, uint32_t n_sites)
 {
 	uint32_t seen = 0;
 	for (size_t i = 0; i < count; i++) {
-		const uint32_t site = (uint32_t)joined(planes, count, width, i);
-		values[i] = site;
-		if (site >= seen) {
-			if (site > seen)
+		if (site[i] >= seen) {
+			if (site[i] > seen)
 				return false;
 			seen++;
 		}
@@ -351,29 +366,25 @@ bool join_sites(const uint8_t *planes, size_t count, unsigned width, uint32_t n_
 	return seen == n_sites;
 }
 
-static bool plain_sites(const uint8_t *planes, size_t count, unsigned width, uint32_t n_sites,
-			uint32_t *values)
-{
-	switch (width) {
-	case 0: memset(values, 0, count * sizeof(*values)); return n_sites == 1;
-	case 1: return join_sites(planes, count, 1, n_sites, values);
-	case 2: return join_sites(planes, count, 2, n_sites, values);
-	default: return join_sites(planes, count, 3, n_sites, values);
-	}
-}
-
-/* Steps have at most 7 bytes and the limit 56 bits, so the first clock beyond it does not wrap. */
+/*
+ * Steps have at most 7 bytes and a good clock fits 56 bits, so the sum does not wrap within JOIN steps;
+ * and as it never falls, looking at every JOIN-th is enough.
+ */
 static inline __attribute__((always_inline))
 bool join_clocks(const uint8_t *planes, size_t count, unsigned width, uint64_t clock, uint64_t last,
 		 uint64_t *values)
 {
-	bool beyond = false;
-	for (size_t i = 0; i < count; i++) {
-		clock += joined(planes, count, width, i);
-		beyond |= clock > last;
-		values[i] = clock;
+	size_t i = 0;
+	for (; i + JOIN <= count && clock <= last; i += JOIN) {
+		uint64_t steps[JOIN];
+		for (size_t k = 0; k < JOIN; k++)
+			steps[k] = joined(planes, count, width, i + k);
+		for (size_t k = 0; k < JOIN; k++)
+			values[i + k] = clock += steps[k];
 	}
-	return !beyond && clock == last;
+	for (; i < count && clock <= last; i++)
+		values[i] = clock += joined(planes, count, width, i);
+	return clock == last;
 }
 
 static bool delta_clocks(const uint8_t *planes, size_t count, unsigned width, uint64_t first,
@@ -394,32 +405,37 @@ static inline uint32_t unzigzag_u32(uint32_t value)
 	return value >> 1 ^ (value & 1 ? UINT32_MAX : 0);
 }
 
-/* RSS hardly ever moves: eight records whose planes are all 0 are one step. */
+static inline __attribute__((always_inline))
+bool any_step(const uint8_t *planes, size_t count, unsigned width, size_t i)
+{
+	uint64_t any = 0;
+	for (unsigned j = 0; j < width; j++) {
+		uint64_t words[JOIN / 8];
+		memcpy(words, planes + j * count + i, sizeof(words));
+		for (size_t k = 0; k < JOIN / 8; k++)
+			any |= words[k];
+	}
+	return any;
+}
+
+/* RSS hardly ever moves: JOIN records whose planes are all 0 are one step. */
 static inline __attribute__((always_inline))
 void join_rss(const uint8_t *planes, size_t count, unsigned width, uint32_t rss, uint32_t *values)
 {
 	size_t i = 0;
-	while (i < count) {
-		uint64_t any = 1;
-		if (count - i >= 8) {
-			any = 0;
-			for (unsigned j = 0; j < width; j++) {
-				uint64_t eight;
-				memcpy(&eight, planes + j * count + i, 8);
-				any |= eight;
-			}
+	for (; i + JOIN <= count; i += JOIN) {
+		uint32_t some[JOIN];
+		if (any_step(planes, count, width, i)) {
+			for (size_t k = 0; k < JOIN; k++)
+				some[k] = rss += unzigzag_u32(joined_u32(planes, count, width, i + k));
+		} else {
+			for (size_t k = 0; k < JOIN; k++)
+				some[k] = rss;
 		}
-		const size_t end = count - i >= 8 ? i + 8 : count;
-		if (!any) {
-			for (; i < end; i++)
-				values[i] = rss;
-			continue;
-		}
-		for (; i < end; i++) {
-			rss += unzigzag_u32((uint32_t)joined(planes, count, width, i));
-			values[i] = rss;
-		}
+		memcpy(values + i, some, sizeof(some));
 	}
+	for (; i < count; i++)
+		values[i] = rss += unzigzag_u32(joined_u32(planes, count, width, i));
 }
 
 static void zigzag_rss(const uint8_t *planes, size_t count, unsigned width, uint32_t before,
@@ -437,8 +453,15 @@ static void zigzag_rss(const uint8_t *planes, size_t count, unsigned width, uint
 static inline __attribute__((always_inline))
 void join_threads(const uint8_t *planes, size_t count, unsigned width, uint16_t first, uint16_t *values)
 {
-	for (size_t i = 0; i < count; i++)
-		values[i] = (uint16_t)(joined(planes, count, width, i) ^ first);
+	size_t i = 0;
+	for (; i + JOIN <= count; i += JOIN) {
+		uint16_t some[JOIN];
+		for (size_t k = 0; k < JOIN; k++)
+			some[k] = (uint16_t)(joined_u32(planes, count, width, i + k) ^ first);
+		memcpy(values + i, some, sizeof(some));
+	}
+	for (; i < count; i++)
+		values[i] = (uint16_t)(joined_u32(planes, count, width, i) ^ first);
 }
 
 static void xor_threads(const uint8_t *planes, size_t count, unsigned width, uint16_t first,
@@ -484,7 +507,8 @@ static enum mt_status open_sites(struct mt_block *block, const struct mt_block_d
 	unsigned width;
 	MT_TRY(planes_decode(block, dir, payload, MT_COLUMN_SITE, count,
 			     block->planes, &width));
-	if (!plain_sites(block->planes, count, width, dir->zone.n_sites, block->site))
+	plain_u32(block->planes, count, width, block->site);
+	if (!sites_are_in_order(block->site, count, dir->zone.n_sites))
 		return MT_ERR_CORRUPT;
 
 	MT_TRY(planes_decode(block, dir, payload, MT_COLUMN_S_KIND, n_sites, block->site_kind, &width));
@@ -554,16 +578,37 @@ static void count_kinds(const struct mt_block *block, struct mt_zone *seen)
 		mt_zone_count_kinds(seen, tables[k]);
 }
 
+static inline bool all_u32_are(const uint32_t *values, uint32_t value)
+{
+	uint32_t difference = 0;
+	for (size_t k = 0; k < JOIN; k++)
+		difference |= values[k] ^ value;
+	return !difference;
+}
+
+static inline bool all_u16_are(const uint16_t *values, uint16_t value)
+{
+	uint16_t difference = 0;
+	for (size_t k = 0; k < JOIN; k++)
+		difference |= values[k] ^ value;
+	return !difference;
+}
+
 /* Fills in what a zone map says about RSS, and gives the last RSS of the default sequence. */
 static uint32_t count_steps(const struct mt_block *block, struct mt_zone *seen)
 {
 	uint32_t rss_before = block->zone.rss_prev;
-	uint32_t rss_seen = block->rss_pages[0];
+	const uint32_t *const rss_pages = block->rss_pages;
+	const size_t count = block->zone.n_events;
+	uint32_t rss_seen = rss_pages[0];
 	seen->rss_min = seen->rss_max = rss_seen;
-	for (size_t i = 0; i < block->zone.n_events; i++) {
-		const uint32_t rss = block->rss_pages[i];
-		if (rss == rss_before && rss == rss_seen)
+	for (size_t i = 0; i < count; i++) {
+		const uint32_t rss = rss_pages[i];
+		if (rss == rss_before && rss == rss_seen) {
+			while (i + JOIN < count && all_u32_are(rss_pages + i + 1, rss))
+				i += JOIN;
 			continue;
+		}
 		rss_seen = rss;
 		const uint8_t kind_flags = block->site_kind[block->site[i]];
 		if (mt_kind_flags_default(kind_flags >> 5, kind_flags & 31)) {
@@ -581,12 +626,10 @@ static uint32_t count_steps(const struct mt_block *block, struct mt_zone *seen)
 static uint64_t thread_set(const uint16_t *thread, size_t count)
 {
 	uint64_t set = 0;
-	unsigned before = thread[0] + 1U;
 	for (size_t i = 0; i < count; i++) {
-		if (thread[i] != before) {
-			before = thread[i];
-			set |= mt_zone_thread_bit(before);
-		}
+		set |= mt_zone_thread_bit(thread[i]);
+		while (i + JOIN < count && all_u16_are(thread + i + 1, thread[i]))
+			i += JOIN;
 	}
 	return set;
 }

@@ -1,19 +1,20 @@
 /*
  * The sealer: records to the bytes of an EVENTS chunk (format.md §6). The way back is block.c.
  *
- * One pass over the records finds sites and zone map and stages the columns that nearly always have
- * something in them: site, clock step, RSS step. Then column after column is cut into planes of one
- * byte, and every plane is compressed at once to its final place.
+ * One pass over the records finds sites and zone map and stages the values of all columns, so that the
+ * records, which come from another processor's cache, are read once. Then column after column is cut
+ * into planes of one byte, and every plane is compressed at once to its final place.
  *
  * The memory is one piece:
  *
  *     +--------+----------------------------------+------------------------+-------+-------+------+
- *     | sealer | output ->      <- steps of clock | sites: key, lasti, use | table | plane | zstd |
- *     |        |                   and RSS        |                        |       |       |      |
+ *     | sealer | output ->     clock, RSS, thread | sites: key, lasti, use | table | plane | zstd |
+ *     |        |               and flags, staged  |                        |       |       |      |
  *     +--------+----------------------------------+------------------------+-------+-------+------+
  *
  * Output has room for the worst case, all columns at full width and incompressible, so sealing cannot
- * fail for want of room. Steps lie at its end, which the three columns that come first cannot reach.
+ * fail for want of room. Staged values lie at its end: when the output gets there, their columns are
+ * done (sealer_plan() holds it to that).
  */
 #define ZSTD_STATIC_LINKING_ONLY
 #include "format/block.h"
@@ -28,9 +29,9 @@ enum {
 	WINDOW_LOG_MAX = 20,
 	TABLE_LOG_MIN = 10,
 	PLANES_MAX = 28,                /* sum of the largest widths of all columns */
-	STEP_PLANES = 3 + 7 + 4,        /* of SITE, CLOCK and RSS */
 	PART_MAX = MT_EVENTS_FIXED + MT_COLUMN_RULES * 4 + PLANES_MAX * 4,
 	CUT = 16,                       /* values that are cut at a time */
+	ALIGNMENT = 16,
 };
 
 static const uint64_t site_ids = (UINT64_C(1) << 48) - 1;
@@ -43,8 +44,10 @@ struct mt_sealer {
 
 	uint8_t *output;
 	size_t output_room, output_size;
-	uint64_t *clock_step;           /* of each record; at the end of `output` */
-	uint32_t *rss_step;             /* zigzag; likewise */
+	uint64_t *clock_step;           /* of each record, as the three below */
+	uint32_t *rss_step;             /* zigzag */
+	uint16_t *thread;               /* XOR with the first one */
+	uint8_t *flags;                 /* low byte of w0 */
 	uint64_t *site_key;             /* kind and flags << 48 | callee << 24 | code */
 	uint32_t *site_lasti;
 	uint32_t *site;                 /* of each record */
@@ -98,31 +101,46 @@ static size_t context_size(size_t max_records, int level)
 
 /* Where things are in the memory of a sealer; see the drawing at the top. */
 struct sealer_plan {
-	size_t output, clock_step, rss_step, site_key, site_lasti, site, table, plane, zstd, end;
+	size_t output, clock_step, rss_step, thread, flags;
+	size_t site_key, site_lasti, site, table, plane, zstd, end;
 	size_t output_room;
 	unsigned table_log_max;
 };
 
+static size_t aligned(size_t size)
+{
+	return (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+}
+
 static size_t plan_room(struct sealer_plan *plan, size_t size)
 {
 	const size_t at = plan->end;
-	plan->end = (at + size + 15) & ~(size_t)15;
+	plan->end += aligned(size);
 	return at;
 }
 
 static struct sealer_plan sealer_plan(size_t max_records)
 {
+	const size_t plane_room = ZSTD_compressBound(max_records);
 	struct sealer_plan plan = { .end = 0 };
 	plan.table_log_max = log2_ceil(max_records * 2);
 	if (plan.table_log_max < TABLE_LOG_MIN)
 		plan.table_log_max = TABLE_LOG_MIN;
 
 	plan_room(&plan, sizeof(struct mt_sealer));
-	plan.output_room = (PLANES_MAX * ZSTD_compressBound(max_records) + 15) & ~(size_t)15;
+	plan.output_room = aligned(PLANES_MAX * plane_room);
 	plan.output = plan_room(&plan, plan.output_room);
-	plan.clock_step = plan.end - ((max_records * sizeof(uint64_t) + 15) & ~(size_t)15);
-	plan.rss_step = plan.clock_step - ((max_records * sizeof(uint32_t) + 15) & ~(size_t)15);
-	assert(plan.rss_step - plan.output >= STEP_PLANES * ZSTD_compressBound(max_records));
+
+	/* Staged columns end where the output does, and what is done first comes first. */
+	plan.flags = plan.end - aligned(max_records * sizeof(uint8_t));
+	plan.thread = plan.flags - aligned(max_records * sizeof(uint16_t));
+	plan.rss_step = plan.thread - aligned(max_records * sizeof(uint32_t));
+	plan.clock_step = plan.rss_step - aligned(max_records * sizeof(uint64_t));
+	assert(plan.clock_step >= plan.output + (3 + 7) * plane_room);          /* SITE, CLOCK */
+	assert(plan.rss_step >= plan.output + (3 + 7 + 4) * plane_room);        /* and RSS */
+	assert(plan.thread >= plan.output + (3 + 7 + 4 + 2) * plane_room);      /* and THREAD */
+	assert(plan.flags >= plan.output + (3 + 7 + 4 + 2 + 1) * plane_room);   /* and RSS_READ */
+
 	plan.site_key = plan_room(&plan, max_records * sizeof(uint64_t));
 	plan.site_lasti = plan_room(&plan, max_records * sizeof(uint32_t));
 	plan.site = plan_room(&plan, max_records * sizeof(uint32_t));
@@ -159,6 +177,8 @@ struct mt_sealer *mt_sealer_init(void *memory, size_t max_records, int level)
 		.output_room = plan.output_room,
 		.clock_step = (uint64_t *)(void *)(base + plan.clock_step),
 		.rss_step = (uint32_t *)(void *)(base + plan.rss_step),
+		.thread = (uint16_t *)(void *)(base + plan.thread),
+		.flags = base + plan.flags,
 		.site_key = (uint64_t *)(void *)(base + plan.site_key),
 		.site_lasti = (uint32_t *)(void *)(base + plan.site_lasti),
 		.site = (uint32_t *)(void *)(base + plan.site),
@@ -221,9 +241,15 @@ static void table_grow(struct mt_sealer *sealer)
 	}
 }
 
+/* The site, from `slot` on, and a new one if it is not there. Out of the way of the usual case. */
 static __attribute__((noinline))
-uint32_t site_add(struct mt_sealer *sealer, size_t slot, uint64_t key, uint32_t lasti)
+uint32_t site_find(struct mt_sealer *sealer, size_t slot, uint64_t key, uint32_t lasti)
 {
+	const size_t mask = ((size_t)1 << sealer->table_log) - 1;
+	for (uint32_t entry; (entry = sealer->table[slot]) != 0; slot = (slot + 1) & mask)
+		if (sealer->site_key[entry - 1] == key && sealer->site_lasti[entry - 1] == lasti)
+			return entry - 1;
+
 	const uint32_t site = sealer->n_sites++;
 	sealer->site_key[site] = key;
 	sealer->site_lasti[site] = lasti;
@@ -232,17 +258,6 @@ uint32_t site_add(struct mt_sealer *sealer, size_t slot, uint64_t key, uint32_t 
 	    sealer->table_log < sealer->table_log_max)
 		table_grow(sealer);
 	return site;
-}
-
-static inline uint32_t site_of(struct mt_sealer *sealer, uint64_t key, uint32_t lasti)
-{
-	const uint32_t *table = sealer->table;
-	const size_t mask = ((size_t)1 << sealer->table_log) - 1;
-	size_t slot = site_slot(sealer->table_log, key, lasti);
-	for (uint32_t entry; (entry = table[slot]) != 0; slot = (slot + 1) & mask)
-		if (sealer->site_key[entry - 1] == key && sealer->site_lasti[entry - 1] == lasti)
-			return entry - 1;
-	return site_add(sealer, slot, key, lasti);
 }
 
 /*
@@ -254,7 +269,6 @@ struct scan {
 	uint64_t clock;                 /* of the record before; a step back repeats it (format.md §5.1) */
 	uint32_t rss;                   /* of the record before, rss_prev before the first */
 	uint32_t rss_before;            /* of the default sequence */
-	unsigned thread;                /* of the record before */
 	uint64_t lost, lost_numbered;   /* told by LOST records of the block */
 
 	/* OR of all values of a column; the size of that is the column's width. */
@@ -273,7 +287,6 @@ static inline uint32_t zigzag_u32(uint32_t step)
 
 static void scan_thread(struct scan *scan, unsigned thread)
 {
-	scan->thread = thread;
 	scan->thread_or |= (uint16_t)(thread ^ scan->zone.thread_first);
 	scan->zone.thread_set |= mt_zone_thread_bit(thread);
 }
@@ -306,22 +319,42 @@ static void scan_other(struct scan *scan, struct mt_record record)
 static void scan_run(struct mt_sealer *sealer, struct scan *scan, const struct mt_record *records,
 		     size_t count, size_t at)
 {
-	uint32_t *site = sealer->site + at;
-	uint32_t *rss_step = sealer->rss_step + at;
-	uint64_t *clock_step = sealer->clock_step + at;
+	uint32_t *const site = sealer->site + at;
+	uint64_t *const clock_step = sealer->clock_step + at;
+	uint32_t *const rss_step = sealer->rss_step + at;
+	uint16_t *const thread_xor = sealer->thread + at;
+	uint8_t *const flags = sealer->flags + at;
+	const uint32_t *const table = sealer->table;
+	const uint64_t *const site_key = sealer->site_key;
+	const uint32_t *const site_lasti = sealer->site_lasti;
+	const unsigned thread_first = scan->zone.thread_first;
+	unsigned table_log = sealer->table_log;
 	uint64_t clock = scan->clock, clock_of_last = 0, clock_or = 0;
-	const struct mt_record *last_default = NULL;
+	size_t last_default = SIZE_MAX;
+	unsigned thread_before = thread_first;
+	uint32_t rss_same = ~(uint32_t)records[0].w2;   /* RSS that would change nothing; none yet */
 	uint8_t flags_or = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		const struct mt_record record = records[i];
-		const uint64_t key = (record.w0 & site_low_byte) << 48 | (record.w1 & site_ids);
+		const uint8_t low_byte = (uint8_t)record.w0;
+		const uint64_t key = (uint64_t)(low_byte & site_low_byte) << 48 | (record.w1 & site_ids);
+		const uint32_t lasti = (uint32_t)(record.w2 >> 32);
 		const uint32_t rss = (uint32_t)record.w2;
+		const unsigned thread = (unsigned)(record.w1 >> 48);
 		const bool is_default = mt_record_is_default(record);
 
-		site[i] = site_of(sealer, key, (uint32_t)(record.w2 >> 32));
-		scan->kinds_flags[i & 1][record.w0 & site_low_byte]++;
-		flags_or |= (uint8_t)record.w0;
+		const size_t slot = site_slot(table_log, key, lasti);
+		const uint32_t guess = table[slot] - 1;
+		if (guess != UINT32_MAX && site_key[guess] == key && site_lasti[guess] == lasti) {
+			site[i] = guess;
+		} else {
+			site[i] = site_find(sealer, slot, key, lasti);
+			table_log = sealer->table_log;
+		}
+		scan->kinds_flags[i & 1][low_byte & site_low_byte]++;
+		flags[i] = low_byte;
+		flags_or |= low_byte;
 
 		const uint64_t step = record.w0 >> 8 > clock ? (record.w0 >> 8) - clock : 0;
 		clock += step;
@@ -329,15 +362,19 @@ static void scan_run(struct mt_sealer *sealer, struct scan *scan, const struct m
 		clock_step[i] = step;
 
 		rss_step[i] = 0;
-		if (rss != scan->rss || rss != scan->rss_before) {
+		if (rss != rss_same) {
 			rss_step[i] = zigzag_u32(rss - scan->rss);
 			scan->rss_or |= rss_step[i];
 			scan_rss(scan, rss, is_default);
+			rss_same = scan->rss == scan->rss_before ? rss : ~rss;
 		}
-		if (record.w1 >> 48 != scan->thread)
-			scan_thread(scan, (unsigned)(record.w1 >> 48));
+		thread_xor[i] = (uint16_t)(thread ^ thread_first);
+		if (thread != thread_before) {
+			scan_thread(scan, thread);
+			thread_before = thread;
+		}
 		if (is_default) {
-			last_default = &records[i];
+			last_default = i;
 			clock_of_last = clock;
 		} else {
 			scan_other(scan, record);
@@ -346,9 +383,9 @@ static void scan_run(struct mt_sealer *sealer, struct scan *scan, const struct m
 	scan->clock = clock;
 	scan->clock_or |= clock_or;
 	scan->flags_or |= flags_or;
-	if (last_default) {
-		scan->zone.last = *last_default;
-		scan->zone.last.w0 = clock_of_last << 8 | (last_default->w0 & 0xFF);
+	if (last_default != SIZE_MAX) {
+		scan->zone.last = records[last_default];
+		scan->zone.last.w0 = clock_of_last << 8 | (records[last_default].w0 & 0xFF);
 	}
 }
 
@@ -383,24 +420,31 @@ static void cut_u64(uint8_t *plane, const uint64_t *values, size_t count, unsign
 		plane[i] = (uint8_t)(values[i] >> shift);
 }
 
-/* The records of a block: two runs, because a ring wraps. */
-struct runs {
-	const struct mt_record *at[2];
-	size_t count[2];
-};
-
-static void cut_thread(uint8_t *plane, const struct runs *runs, uint16_t first, unsigned shift)
+static void cut_u16(uint8_t *plane, const uint16_t *values, size_t count, unsigned shift)
 {
-	for (int run = 0; run < 2; run++)
-		for (size_t i = 0; i < runs->count[run]; i++)
-			*plane++ = (uint8_t)((runs->at[run][i].w1 >> 48 ^ first) >> shift);
+	size_t i = 0;
+	for (; i + CUT <= count; i += CUT) {
+		uint8_t cut[CUT];
+		for (size_t k = 0; k < CUT; k++)
+			cut[k] = (uint8_t)(values[i + k] >> shift);
+		memcpy(plane + i, cut, CUT);
+	}
+	for (; i < count; i++)
+		plane[i] = (uint8_t)(values[i] >> shift);
 }
 
-static void cut_rss_read(uint8_t *plane, const struct runs *runs)
+static void cut_rss_read(uint8_t *plane, const uint8_t *flags, size_t count)
 {
-	for (int run = 0; run < 2; run++)
-		for (size_t i = 0; i < runs->count[run]; i++)
-			*plane++ = runs->at[run][i].w0 & MT_FLAG_RSS_READ ? 1 : 0;
+	_Static_assert(MT_FLAG_RSS_READ == 1 << 4, "the shift below");
+	size_t i = 0;
+	for (; i + CUT <= count; i += CUT) {
+		uint8_t cut[CUT];
+		for (size_t k = 0; k < CUT; k++)
+			cut[k] = flags[i + k] >> 4 & 1;
+		memcpy(plane + i, cut, CUT);
+	}
+	for (; i < count; i++)
+		plane[i] = flags[i] >> 4 & 1;
 }
 
 /* A column whose values have `all` as their OR: its row in the directory. Gives the width. */
@@ -452,29 +496,27 @@ static enum mt_status column_u64(struct mt_sealer *sealer, enum mt_column id, co
 	return MT_OK;
 }
 
-static enum mt_status column_thread(struct mt_sealer *sealer, const struct scan *scan,
-				    const struct runs *runs, size_t count)
+static enum mt_status column_u16(struct mt_sealer *sealer, enum mt_column id, const uint16_t *values,
+				 size_t count, uint16_t all)
 {
-	const unsigned width = column_begin(sealer, MT_COLUMN_THREAD, scan->thread_or);
+	const unsigned width = column_begin(sealer, id, all);
 	for (unsigned j = 0; j < width; j++) {
-		cut_thread(sealer->plane, runs, scan->zone.thread_first, 8 * j);
+		cut_u16(sealer->plane, values, count, 8 * j);
 		MT_TRY(plane_put(sealer, count));
 	}
 	return MT_OK;
 }
 
-static enum mt_status column_rss_read(struct mt_sealer *sealer, const struct scan *scan,
-				      const struct runs *runs, size_t count)
+static enum mt_status column_rss_read(struct mt_sealer *sealer, size_t count, uint8_t flags_or)
 {
-	if (!column_begin(sealer, MT_COLUMN_RSS_READ, scan->flags_or & MT_FLAG_RSS_READ))
+	if (!column_begin(sealer, MT_COLUMN_RSS_READ, flags_or & MT_FLAG_RSS_READ))
 		return MT_OK;
-	cut_rss_read(sealer->plane, runs);
+	cut_rss_read(sealer->plane, sealer->flags, count);
 	return plane_put(sealer, count);
 }
 
 /* All columns, in the order of format.md §6.3. */
-static enum mt_status columns_put(struct mt_sealer *sealer, const struct scan *scan,
-				  const struct runs *runs, size_t count)
+static enum mt_status columns_put(struct mt_sealer *sealer, const struct scan *scan, size_t count)
 {
 	const uint32_t n_sites = sealer->n_sites;
 	uint64_t keys = 0;
@@ -486,8 +528,8 @@ static enum mt_status columns_put(struct mt_sealer *sealer, const struct scan *s
 	MT_TRY(column_u32(sealer, MT_COLUMN_SITE, sealer->site, count, n_sites - 1));
 	MT_TRY(column_u64(sealer, MT_COLUMN_CLOCK, sealer->clock_step, count, 0, scan->clock_or));
 	MT_TRY(column_u32(sealer, MT_COLUMN_RSS, sealer->rss_step, count, scan->rss_or));
-	MT_TRY(column_thread(sealer, scan, runs, count));
-	MT_TRY(column_rss_read(sealer, scan, runs, count));
+	MT_TRY(column_u16(sealer, MT_COLUMN_THREAD, sealer->thread, count, scan->thread_or));
+	MT_TRY(column_rss_read(sealer, count, scan->flags_or));
 	MT_TRY(column_u64(sealer, MT_COLUMN_S_KIND, sealer->site_key, n_sites, 48, keys >> 48));
 	MT_TRY(column_u64(sealer, MT_COLUMN_S_CODE, sealer->site_key, n_sites, 0, keys & MT_ID_UNKNOWN));
 	MT_TRY(column_u64(sealer, MT_COLUMN_S_CALLEE, sealer->site_key, n_sites, 24,
@@ -515,9 +557,6 @@ enum mt_status mt_sealer_seal(struct mt_sealer *sealer, struct mt_chain *chain,
 			      struct mt_sealed *sealed_out)
 {
 	assert(count >= 1 && count <= sealer->max_records && first_count <= count);
-	const struct runs runs = {
-		.at = { first, second }, .count = { first_count, count - first_count },
-	};
 	const struct mt_record *start = first_count ? first : second;
 
 	struct scan scan = {
@@ -537,7 +576,6 @@ enum mt_status mt_sealer_seal(struct mt_sealer *sealer, struct mt_chain *chain,
 		.clock = start->w0 >> 8,
 		.rss = chain->rss_prev,
 		.rss_before = chain->rss_prev,
-		.thread = (unsigned)(start->w1 >> 48),
 	};
 	struct mt_zone *zone = &scan.zone;
 
@@ -545,14 +583,16 @@ enum mt_status mt_sealer_seal(struct mt_sealer *sealer, struct mt_chain *chain,
 	sealer->output_size = 0;
 	sealer->raw_size = 0;
 	table_reset(sealer, TABLE_LOG_MIN);
-	scan_run(sealer, &scan, runs.at[0], runs.count[0], 0);
-	scan_run(sealer, &scan, runs.at[1], runs.count[1], runs.count[0]);
+	if (first_count)
+		scan_run(sealer, &scan, first, first_count, 0);
+	if (count > first_count)
+		scan_run(sealer, &scan, second, count - first_count, first_count);
 	mt_zone_count_kinds(zone, scan.kinds_flags[0]);
 	mt_zone_count_kinds(zone, scan.kinds_flags[1]);
 	zone->n_sites = sealer->n_sites;
 	zone->rss_last = scan.rss_before;
 	zone->clock_last = scan.clock;
-	MT_TRY(columns_put(sealer, &scan, &runs, count));
+	MT_TRY(columns_put(sealer, &scan, count));
 	zone->n_cols = (uint16_t)sealer->n_columns;
 	zone->n_planes = sealer->n_planes;
 
