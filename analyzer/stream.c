@@ -544,9 +544,10 @@ static void tail_join(struct stream *stream, const struct walk *walk, const stru
 	chain.lost += join.overwritten;
 
 	const size_t sound = count_sound(join.records, join.count, clock);
-	if (sound < join.count && damage_count(stream))
+	const size_t unsound = join.count - sound + (size_t)join.torn;
+	if (unsound && damage_count(stream))
 		message_error(EXIT_DAMAGE, stream->path, "its tail: the last %zu records are not sound, left out",
-			      join.count - sound);
+			      unsound);
 	status = sound ? tail_seal(stream, &chain, join.records, sound) : MT_OK;
 	if (status != MT_OK)
 		message_trace_error(stream->path, UINT64_MAX, status, "its tail, not all of it is shown");
