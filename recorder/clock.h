@@ -15,13 +15,17 @@
 
 struct clock {
 	uint64_t start_raw;     /* raw at tick 0 */
-	uint64_t ticks_per_raw; /* fixed point, CLOCK_SHIFT fraction bits */
+	uint64_t ticks_per_raw; /* fixed point, CLOCK_SHIFT fraction bits, rounded up */
 	uint64_t start_wall_ns; /* CLOCK_REALTIME at tick 0 */
 	uint32_t tick_ns;
 	enum mt_clock_id id;
 };
 
-#define CLOCK_SHIFT 32
+/*
+ * With 60 fraction bits and a factor that is rounded up, ticks are floor(ns / tick_ns) exactly for
+ * years at 1 and 10 ns and for 13 days at 1000 ns; behind that a tick may come one early.
+ */
+#define CLOCK_SHIFT 60
 
 /* Start counting now. `tick_ns` is 1, 10, 100 or 1000. */
 void clock_start(struct clock *clock, uint32_t tick_ns);
@@ -42,7 +46,7 @@ static inline uint64_t clock_ticks(const struct clock *clock, uint64_t raw)
 	return (uint64_t)((unsigned __int128)(raw - clock->start_raw) * clock->ticks_per_raw >> CLOCK_SHIFT);
 }
 
-/* Nanoseconds that this process had been running at `wall_ns`; 10 ms grain, from /proc. 0: unknown. */
+/* Nanoseconds that this process has been running; 10 ms grain, from /proc. 0: unknown. */
 uint64_t clock_process_age_ns(void);
 
 #endif

@@ -6,21 +6,27 @@
  * kernel refuses that, it compares device and inode before each write. All signals are blocked in it.
  * It never takes the GIL, never calls malloc, and works in memory that was touched before.
  *
- * It wakes when a block is full (flusher_wake()), once a second, and when told to stop. A full disk is
- * tried again once a second; after any other error nothing is written any more. Either way the ring
- * fills up and the writer's losses are then the disk's (flusher_trouble()).
+ * It wakes when a block is full (flusher_wake()), once a second, and when told to stop. A write that
+ * fails is tried again once a second, because a sink takes back what a failed append left; only when
+ * that failed too, or the file is no longer ours, nothing is written any more. Either way the ring
+ * fills up, and what is lost then is lost to the disk (flusher_trouble()).
  */
 #ifndef FLUSHER_H
 #define FLUSHER_H
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "format/tail.h"
 #include "format/writer.h"
 #include "recorder/clock.h"
+#include "recorder/rss.h"
 
 enum flusher_state { FLUSHER_OK, FLUSHER_DISK_FULL, FLUSHER_FAILED };
+
+/* The stack has to hold libzstd's frames and the thread's static TLS. */
+#define FLUSHER_STACK_SIZE (128 * 1024)
 
 struct flusher {
 	/* Set before the thread starts. */
@@ -28,44 +34,69 @@ struct flusher {
 	struct mt_writer *writer;
 	struct mt_sink_file *sink;
 	const struct clock *clock;
+	const struct rss *rss;          /* figures for checkpoints; NULL: none */
+	const char *path;               /* of the trace, absolute: to open it again; NULL: never */
 	int fd;                         /* of the trace, in the program's table */
-	uint64_t device, inode;         /* what `fd` must be */
+	dev_t device;                   /* what `fd` must be */
+	ino_t inode;
 	void *stack;
 	size_t stack_size;
-	void *room;                     /* scratch, at least the arena's size */
+	void *room;                     /* scratch, at least the size of the largest item */
 	size_t room_size;
-	/* Figures for checkpoints, written by the traced thread with relaxed order. */
-	const _Atomic uint32_t *rss_pages, *rss_peak_pages;
 
 	/* Shared. */
 	_Atomic uint32_t wake;          /* futex: bumped by the traced thread */
-	_Atomic uint32_t freed;         /* futex: bumped when flushed or defs_flushed has moved */
+	_Atomic uint32_t freed;         /* futex: bumped when flushed, defs_flushed or state has moved */
 	_Atomic uint32_t state;         /* enum flusher_state */
-	_Atomic uint32_t stop;          /* asked to end */
+	_Atomic uint32_t stop;          /* asked to end, enum in flusher.c */
 	_Atomic uint32_t ready;         /* futex: the thread is running with its own descriptors */
-	int error;                      /* errno of the failure */
+	_Atomic uint32_t flush_wanted;  /* bumped to ask for everything, not whole blocks only */
+	_Atomic int error;              /* errno of the last failure */
 
-	/* The thread's. */
+	/* The thread's; its starter's and joiner's while it does not run. */
 	pthread_t thread;
 	bool running;
 	bool private_descriptors;
-	uint64_t last_flush_ns;
+	bool warm;                      /* has touched what it will need */
+	uint32_t flush_done;            /* flush_wanted that has been served */
+	uint64_t flushed_at_ns;         /* CLOCK_MONOTONIC of the last flush of everything */
+	uint64_t checkpoint_at_ns;      /* of the last CHECKPOINT */
+	uint64_t checkpoint_sequence;   /* what writer->sequence was behind it */
+	uint64_t retry_at_ns;           /* after a failure: not before */
+	const struct mt_end *end;       /* what flusher_finish() wants written */
+	enum mt_status finish_status;
 };
 
-/* Start the thread and wait until it is ready. Returns 0 or an errno. */
+/* Start the thread and wait until it is ready. Returns 0 or an errno. Can be called again after a halt. */
 int flusher_run(struct flusher *flusher);
 
 /*
- * Tell the thread to write out what there is and end; wait for it. `drain`: write all that is
- * committed first. Can be run again. Call without the GIL.
+ * Tell the thread to end and wait for it. `drain`: write all that is committed first. Does nothing if it
+ * does not run. May take as long as a write does: call without the GIL, or accept that.
  */
 void flusher_halt(struct flusher *flusher, bool drain);
+
+/*
+ * Write out everything, a last CHECKPOINT, index and end mark, and end the thread. Runs the thread for
+ * it if there is none, and works in the caller if that cannot be. `end->lost`, `lost_total`, `records`
+ * and `events` are filled in here. MT_OK, or what could not be written (errno in flusher->error).
+ */
+enum mt_status flusher_finish(struct flusher *flusher, const struct mt_end *end);
 
 /* A block is full, or something cannot wait. */
 void flusher_wake(struct flusher *flusher);
 
+/* Ask for everything that is committed now to be written out soon, whole block or not. */
+void flusher_want(struct flusher *flusher);
+
 /* Wait until `freed` is no longer `seen`, at most `timeout_ns`. True if it changed. */
 bool flusher_wait_freed(struct flusher *flusher, uint32_t seen, uint64_t timeout_ns);
+
+/* Whether writing has failed and not worked again since. */
+static inline bool flusher_trouble(const struct flusher *flusher)
+{
+	return atomic_load_explicit(&flusher->state, memory_order_acquire) != FLUSHER_OK;
+}
 
 /*
  * Write what is committed: whole blocks, or everything if `all`. In the thread, or in the caller once

@@ -3,7 +3,28 @@
 noinst_LTLIBRARIES += librecorder.la
 
 # The half that knows no Python; unit tests link it.
-librecorder_la_SOURCES =
+librecorder_la_SOURCES = \
+	%D%/clock.c \
+	%D%/clock.h \
+	%D%/flusher.c \
+	%D%/flusher.h \
+	%D%/host.c \
+	%D%/host.h \
+	%D%/id_table.c \
+	%D%/id_table.h \
+	%D%/line_table.c \
+	%D%/line_table.h \
+	%D%/ring.h \
+	%D%/rss.c \
+	%D%/rss.h \
+	%D%/rss_gate.c \
+	%D%/rss_statm.c \
+	%D%/session.c \
+	%D%/session.h \
+	%D%/strings.c \
+	%D%/strings.h \
+	%D%/summary.c \
+	%D%/summary.h
 librecorder_la_LIBADD = libmtformat.la
 
 # The half that does: the only files that see Python.h.

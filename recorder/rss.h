@@ -1,14 +1,19 @@
 /*
  * Resident set size of this process, in pages, and when it is worth asking the kernel.
  *
- * A source is a row in a table; `exact` asks at every event. What the recorder itself occupies is
- * subtracted: rss_footprint_pages is one figure for the process, for the mappings of all sessions.
+ * A source is a row in a table; `exact` asks at every event, `gap` when the answer can have changed.
+ * What the recorder itself occupies is subtracted: rss_footprint_pages is one figure for the process,
+ * for the mappings of all sessions.
+ *
+ * Whoever records an event asks rss_due(), a comparison or two, and only then calls the source.
  */
 #ifndef RSS_H
 #define RSS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "format/layout.h"
 
@@ -20,41 +25,81 @@ struct rss_source {
 	/* Prepare `rss`; false if this machine or kernel cannot do it (the next row is tried). */
 	bool (*start)(struct rss *rss);
 	/*
-	 * Bring rss->pages up to date for an event at `raw` (the session's clock). True if the kernel was
-	 * asked at this very event. Never fails: without an answer the last figure stays and false is given.
+	 * Bring rss->pages up to date. True if the kernel was asked and has answered. Never fails:
+	 * without an answer the last figure stays and false is given. Keeps errno.
 	 */
-	bool (*update)(struct rss *rss, uint64_t raw);
+	bool (*update)(struct rss *rss);
 	void (*stop)(struct rss *rss);
 };
 
 struct rss {
 	const struct rss_source *source;
-	int fd;                         /* /proc/self/statm, kept open; -1 none */
-	uint32_t pages;                 /* last figure, footprint subtracted */
-	uint32_t peak_pages;            /* highest `pages` so far */
-	uint64_t reads, failed_reads;
-	/* Parameters for the header; 0 where they do not apply. */
+	/* Relaxed: the traced thread writes, the flusher reads them for its checkpoints. */
+	_Atomic uint32_t pages;         /* last figure, footprint subtracted */
+	_Atomic uint32_t peak_pages;    /* highest `pages` so far */
+	/*
+	 * Parameters, also for the header. In ns, which is the unit of the clock as well; 0 where they do
+	 * not apply: no gap is "at every event", no age is "never because of its age".
+	 */
 	uint64_t gap_ns, max_age_ns;
-	uint32_t granularity_pages;
-	uint64_t state[8];              /* the source's own */
+	uint32_t granularity_pages;     /* step of the source's figure; 0 unknown */
+	uint64_t asked_raw;             /* when the kernel was asked last */
+
+	int fd;                         /* /proc/self/statm, kept open; -1 none */
+	dev_t device;                   /* identity of `fd` */
+	ino_t inode;
+	uint64_t reads, failed_reads;
+	uint64_t failed_in_row;
 };
 
-/* All sources, best first; ends with a NULL name. */
+/* All sources, best first; ends with NULL. */
 extern const struct rss_source *const rss_sources[];
 
 /* Start `name` ("auto": the first that works). false: unknown name or none works. */
 bool rss_start(struct rss *rss, const char *name);
 void rss_stop(struct rss *rss);
 
+/* Whether an event at `raw` has to ask, when the one before it was done at `last_raw`. */
+static inline bool rss_due(const struct rss *rss, uint64_t last_raw, uint64_t raw)
+{
+	return raw - last_raw >= rss->gap_ns ||
+	       (rss->max_age_ns && raw - rss->asked_raw >= rss->max_age_ns);
+}
+
+static inline uint32_t rss_pages(const struct rss *rss)
+{
+	return atomic_load_explicit(&rss->pages, memory_order_relaxed);
+}
+
+/* Take the kernel's figure: footprint, peak. For sources. */
+void rss_take(struct rss *rss, uint32_t kernel_pages);
+
 /* The kernel's figure now, in pages, nothing subtracted; 0 if it cannot be had. */
 uint32_t rss_kernel_pages(void);
 /* VmHWM, in bytes; 0 if it cannot be had. */
 uint64_t rss_kernel_peak_bytes(void);
 
-/* One read of a kept-open statm; false if what came is not seven integers. Saves errno. */
+/* The rows, each in a file of its own. */
+extern const struct rss_source rss_exact;
+extern const struct rss_source rss_gap;
+
+/* One read of a kept-open statm; false if what came is not seven integers. Keeps errno. */
 bool rss_statm_read(int fd, uint32_t *pages_out);
+
+/* start(), update() and stop() of sources that ask statm. */
+bool rss_statm_start(struct rss *rss);
+bool rss_statm_update(struct rss *rss);
+void rss_statm_stop(struct rss *rss);
 
 /* What all live sessions occupy, in pages; under the GIL (or one thread in tests). */
 extern uint32_t rss_footprint_pages;
+
+/*
+ * Count `pages` more (or, negative, fewer) into rss_footprint_pages. Measured figures move when other
+ * threads do, so they go through rss_plausible(): `measured` if it lies in [expected, expected + slack],
+ * else `expected`, which is known exactly.
+ */
+void rss_footprint_add(int64_t pages);
+int64_t rss_plausible(int64_t measured, int64_t expected);
 
 #endif

@@ -27,7 +27,9 @@
 
 #define SESSION_RING_RECORDS    (2 * MT_BLOCK_RECORDS)
 #define SESSION_ARENA_SIZE      (256 * 1024)
-#define SESSION_INDEX_ENTRIES   1024
+#define SESSION_INDEX_ENTRIES   512     /* 33 million events; a longer trace has no index */
+#define SESSION_ITEM_MAX        (100 * 1024)    /* bytes of a definition's item: cut longer texts */
+#define SESSION_THREAD_CLOCKS   1024
 #define SESSION_WAIT_NS         10000000U
 
 /* What a recording is to be. Strings and TLV bytes are borrowed for the call. */
@@ -49,13 +51,14 @@ struct session {
 	struct ring ring;
 	struct clock clock;
 	struct rss rss;
-	uint64_t last_raw;
-	_Atomic uint32_t rss_pages, rss_peak_pages;     /* copies for the flusher */
+	uint64_t last_raw;              /* when the last event was done with, its RSS included */
+	uint64_t events_made;           /* numbered events, lost ones included: the next one's number */
 
 	/* Losses not yet told by a LOST record, by reason - 1; [1]: those that take no number. */
 	uint64_t untold[MT_LOST_COUNT][2];
 	bool pending;                   /* some of them are not 0 */
 	bool waited;                    /* has waited for room since the flusher last freed some */
+	bool parked;                    /* the flusher has been halted for a fork */
 	uint32_t freed_seen;
 
 	/* Identity. */
@@ -69,26 +72,30 @@ struct session {
 	/* Cold. */
 	struct mt_tail_page *page;
 	size_t page_size;               /* of the mapping */
-	void *work;                     /* sealer, rooms, strings, stack: one mapping */
+	void *work;                     /* this struct, sealer, rooms, strings, stack: one mapping */
 	size_t work_size;
+	size_t stack_offset;            /* in `work`: the guard page, then the flusher's stack, to the end */
+	uint64_t *thread_clocks;        /* ticks of the first SESSION_THREAD_CLOCKS threads' definitions */
 	struct mt_sealer *sealer;
 	struct mt_sink_file sink;
 	struct mt_writer writer;
 	struct flusher flusher;
 	uint32_t footprint_pages;       /* what starting added to RSS */
-	bool crash_safe;
-	uint64_t events_made;           /* numbered events, lost ones included */
-	uint64_t events_lost;
+	bool crash_safe;                /* there is a tail */
 	uint64_t file_bytes;            /* after session_finish() */
-	uint64_t peak_event;            /* number of the event with the highest RSS */
 	uint32_t owner_pid;
 	uint8_t uuid[MT_UUID_SIZE];
-	char *path, *tail_path;         /* inside `work` */
+	dev_t tail_device;              /* what `tail_path` must be to be removed */
+	ino_t tail_inode;
+	char *path, *tail_path;         /* inside `work`; absolute */
 };
 
 /*
  * Make the files, start the flusher, write the header. Returns NULL with errno: EEXIST if the trace
- * exists, or whatever the kernel said. Nothing is left behind then.
+ * or its tail exists, or whatever the kernel said. Nothing is left behind then.
+ *
+ * A tail without a trace is what is left of a crashed recording whose trace was removed: not ours to
+ * delete, and not to be taken for the new recording's.
  */
 struct session *session_start(const struct session_spec *spec);
 
@@ -108,7 +115,10 @@ void session_free(struct session *session);
  */
 void session_abandon(struct session *session);
 
-/* Before a fork: end the thread, keep the recording. It starts again at the next slow step. */
+/*
+ * Before a fork: end the thread, keep the recording. It starts again at a slow step, but not for the
+ * first few events: Python 3.12 and later count threads after the fork too.
+ */
 void session_park(struct session *session);
 
 /* Slow path of an event: true when a record can be put now. Counts the event as lost otherwise. */
@@ -118,8 +128,11 @@ bool session_make_room(struct session *session, unsigned kind_flags);
 void session_lose(struct session *session, enum mt_lost reason, unsigned kind_flags);
 
 /*
- * Record one event now. `kind_flags` is kind << 5 | flags. Defined in the header to be compiled into the
- * hooks: clock, RSS, store.
+ * Record one event now. `kind_flags` is kind << 5 | flags, best a constant. Defined in the header to be
+ * compiled into the hooks: clock, RSS, store.
+ *
+ * The clock is read again after the kernel was asked: the next event's distance counts from there, not
+ * from before a question that takes longer than the gap that is looked for (rss_gate.c).
  */
 static inline void session_event(struct session *session, unsigned kind_flags, uint32_t thread,
 				 uint32_t code, uint32_t callee, uint32_t lasti)
@@ -129,13 +142,19 @@ static inline void session_event(struct session *session, unsigned kind_flags, u
 	uint64_t raw = clock_raw(&session->clock);
 	if (raw < session->last_raw)
 		raw = session->last_raw;        /* clocks of two CPUs may differ by a little */
-	session->last_raw = raw;
-	if (session->rss.source->update(&session->rss, raw))
-		kind_flags |= MT_FLAG_RSS_READ;
+	uint64_t done_raw = raw;
+	if (rss_due(&session->rss, session->last_raw, raw)) {
+		if (session->rss.source->update(&session->rss))
+			kind_flags |= MT_FLAG_RSS_READ;
+		done_raw = clock_raw(&session->clock);
+		session->rss.asked_raw = done_raw;
+	}
+	session->last_raw = done_raw;
+	session->events_made += mt_kind_flags_default(kind_flags >> 5, kind_flags & 31);
 	ring_put(&session->ring, (struct mt_record){
 		.w0 = clock_ticks(&session->clock, raw) << 8 | kind_flags,
 		.w1 = (uint64_t)thread << 48 | (uint64_t)callee << 24 | code,
-		.w2 = (uint64_t)lasti << 32 | session->rss.pages,
+		.w2 = (uint64_t)lasti << 32 | rss_pages(&session->rss),
 	});
 }
 
@@ -145,7 +164,8 @@ void session_meta(struct session *session, enum mt_meta what, uint32_t thread, u
 
 /*
  * Definitions. Each gives the new id, or 0 when there was no room even after waiting: the event that
- * needs it is then lost (MT_LOST_DEFINITIONS_FULL). MT_ID_UNKNOWN when ids have run out.
+ * needs it is then lost (MT_LOST_DEFINITIONS_FULL). MT_ID_UNKNOWN when ids have run out. An item of more
+ * than SESSION_ITEM_MAX bytes is cut and marked so.
  */
 uint32_t session_define_string(struct session *session, const void *bytes, size_t size, bool truncated);
 uint32_t session_define_code(struct session *session, uint32_t filename, uint32_t name, uint32_t qualname,

@@ -1,0 +1,99 @@
+/*
+ * The table of sources, and what they share: the footprint and one-off questions to the kernel.
+ */
+#include "recorder/rss.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* More than zstd's code, a thread's start and the like can ever add to what is mapped: 2 MiB. */
+#define PLAUSIBLE_SLACK_PAGES 512
+
+uint32_t rss_footprint_pages;
+
+/* "gap" is not first until it has proved itself on more machines than ours. */
+const struct rss_source *const rss_sources[] = { &rss_exact, &rss_gap, NULL };
+
+static bool start_source(struct rss *rss, const struct rss_source *source)
+{
+	*rss = (struct rss){ .source = source, .fd = -1 };
+	if (source->start(rss))
+		return true;
+	rss->source = NULL;
+	return false;
+}
+
+bool rss_start(struct rss *rss, const char *name)
+{
+	const bool any = strcmp(name, "auto") == 0;
+
+	*rss = (struct rss){ .fd = -1 };
+	for (const struct rss_source *const *source = rss_sources; *source; source++)
+		if ((any || strcmp(name, (*source)->name) == 0) && start_source(rss, *source))
+			return true;
+	return false;
+}
+
+void rss_stop(struct rss *rss)
+{
+	if (rss->source)
+		rss->source->stop(rss);
+	rss->source = NULL;
+}
+
+void rss_take(struct rss *rss, uint32_t kernel_pages)
+{
+	const uint32_t pages = kernel_pages > rss_footprint_pages ? kernel_pages - rss_footprint_pages : 0;
+
+	atomic_store_explicit(&rss->pages, pages, memory_order_relaxed);
+	if (pages > atomic_load_explicit(&rss->peak_pages, memory_order_relaxed))
+		atomic_store_explicit(&rss->peak_pages, pages, memory_order_relaxed);
+}
+
+uint32_t rss_kernel_pages(void)
+{
+	const int saved = errno;
+	const int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	uint32_t pages = 0;
+
+	if (fd >= 0) {
+		rss_statm_read(fd, &pages);
+		close(fd);
+	}
+	errno = saved;
+	return pages;
+}
+
+uint64_t rss_kernel_peak_bytes(void)
+{
+	const int saved = errno;
+	const int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	char text[4096];
+	uint64_t bytes = 0;
+
+	if (fd >= 0) {
+		const ssize_t size = read(fd, text, sizeof(text) - 1);
+		close(fd);
+		text[size > 0 ? size : 0] = '\0';
+		const char *at = strstr(text, "\nVmHWM:");
+		if (at)
+			bytes = strtoull(at + 7, NULL, 10) * 1024;
+	}
+	errno = saved;
+	return bytes;
+}
+
+void rss_footprint_add(int64_t pages)
+{
+	const int64_t sum = (int64_t)rss_footprint_pages + pages;
+
+	rss_footprint_pages = sum < 0 ? 0 : sum > UINT32_MAX ? UINT32_MAX : (uint32_t)sum;
+}
+
+int64_t rss_plausible(int64_t measured, int64_t expected)
+{
+	return measured >= expected && measured <= expected + PLAUSIBLE_SLACK_PAGES ? measured : expected;
+}
