@@ -297,7 +297,10 @@ class Names:
         if not 0 < item_id < UNKNOWN_ID:
             raise Damage("%s with the id %d" % (what, item_id))
         if item_id not in table:
+            last = next(reversed(table), 0)
             table[item_id] = value
+            if item_id != last + 1:
+                yield "%s %d follows %s %d: ids are missing" % (what, item_id, what, last)
         elif not joined:
             yield "%s %d is defined twice" % (what, item_id)
 
@@ -698,12 +701,9 @@ class Trace:
             if not self.end:
                 self._join(tail_data)
             if self._cut_at is not None:
-                # What a killed writer leaves; no loss if the tail has all that is missing here.
-                text = "no whole chunk from here to the end of the file"
-                if self.tail and not self._tail_lost and not self._gap_at:
-                    self.notes.append("at offset %d: %s; the tail has the rest" % (self._cut_at, text))
-                else:
-                    self._bad(self._cut_at, text)
+                # What a killed writer leaves, or one that is at work.
+                self.notes.append("the file is cut short at offset %d%s" % (
+                    self._cut_at, ", the tail has the rest" if self.tail and not self._tail_lost else ""))
         except BaseException:
             self.close()
             raise
