@@ -188,7 +188,7 @@ void options_complain_operands(const struct command *command)
 /* `text` from `column` on, in lines that begin at HELP_COLUMN. */
 static void print_wrapped(FILE *to, size_t column, const char *text)
 {
-	if (column >= HELP_COLUMN) {
+	if (column >= HELP_COLUMN - 1) {
 		fputc('\n', to);
 		column = 0;
 	}
@@ -220,7 +220,7 @@ static void print_row(FILE *to, const struct option_spec *row)
 	snprintf(left, sizeof(left), "  %-3s --%s%s%s", row->short_name ? letter : "", row->long_name,
 		 row->argument ? "=" : "", row->argument ? row->argument : "");
 	fputs(left, to);
-	print_wrapped(to, strlen(left) + 1, row->help);
+	print_wrapped(to, strlen(left), row->help);
 }
 
 void options_print_help(FILE *to, const struct command *command, const struct option_table *tables)

@@ -8,6 +8,11 @@
 
 unit_tests = \
 	%D%/unit/test_io \
+	%D%/unit/test_json \
+	%D%/unit/test_message \
+	%D%/unit/test_options \
+	%D%/unit/test_out \
+	%D%/unit/test_progress \
 	%D%/unit/test_tail \
 	%D%/unit/test_units
 fuzz_targets =
@@ -15,6 +20,7 @@ fuzz_targets =
 # Unit tests (Check), one program a module, and what they share.
 check_LTLIBRARIES += libunit.la
 libunit_la_SOURCES = \
+	%D%/unit/capture.h \
 	%D%/unit/sample.c \
 	%D%/unit/sample.h \
 	%D%/unit/suite.h
