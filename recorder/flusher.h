@@ -25,9 +25,6 @@
 
 enum flusher_state { FLUSHER_OK, FLUSHER_DISK_FULL, FLUSHER_FAILED };
 
-/* The stack has to hold libzstd's frames and the thread's static TLS. */
-#define FLUSHER_STACK_SIZE (128 * 1024)
-
 struct flusher {
 	/* Set before the thread starts. */
 	struct mt_tail_page *page;
@@ -66,6 +63,9 @@ struct flusher {
 	const struct mt_end *end;       /* what flusher_finish() wants written */
 	enum mt_status finish_status;
 };
+
+/* Bytes of stack that the thread needs: libzstd's frames, and what the C library puts there itself. */
+size_t flusher_stack_size(void);
 
 /* Start the thread and wait until it is ready. Returns 0 or an errno. Can be called again after a halt. */
 int flusher_run(struct flusher *flusher);

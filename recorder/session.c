@@ -218,7 +218,8 @@ static bool put_item(struct session *session, struct mt_out *fixed, const void *
 	/* The encoder was given no text, so that it needs no room for it. */
 	mt_store_u32(fixed->start + 4, (uint32_t)(fixed_size - MT_ITEM_HEADER + text_size));
 	mt_tail_arena_write(session->page, session->defs_head, fixed->start, fixed_size);
-	mt_tail_arena_write(session->page, session->defs_head + fixed_size, text, text_size);
+	if (text_size)
+		mt_tail_arena_write(session->page, session->defs_head + fixed_size, text, text_size);
 	mt_tail_arena_write(session->page, session->defs_head + fixed_size + text_size, zeros, padding);
 	session->defs_head += size;
 	/* Pairs with the acquire in flusher_step() and in a reader of the tail. */
@@ -476,7 +477,7 @@ static struct plan make_plan(size_t path_size)
 	plan.thread_clocks = place(&at, SESSION_THREAD_CLOCKS * sizeof(uint64_t));
 	plan.paths = place(&at, path_size + path_size + sizeof(TAIL_SUFFIX));
 	plan.stack = round_up(at, page);
-	plan.size = plan.stack + page + round_up(FLUSHER_STACK_SIZE, page);
+	plan.size = plan.stack + page + round_up(flusher_stack_size(), page);
 	return plan;
 }
 
