@@ -7,12 +7,17 @@
 #     SANITIZER_PRELOAD         the library to LD_PRELOAD into an interpreter (empty without ASan)
 
 unit_tests = \
+	%D%/unit/test_bytes \
+	%D%/unit/test_checksum \
+	%D%/unit/test_header \
+	%D%/unit/test_index \
 	%D%/unit/test_io \
 	%D%/unit/test_json \
 	%D%/unit/test_message \
 	%D%/unit/test_options \
 	%D%/unit/test_out \
 	%D%/unit/test_progress \
+	%D%/unit/test_record \
 	%D%/unit/test_tail \
 	%D%/unit/test_units
 fuzz_targets =
@@ -20,6 +25,8 @@ fuzz_targets =
 # Unit tests (Check), one program a module, and what they share.
 check_LTLIBRARIES += libunit.la
 libunit_la_SOURCES = \
+	%D%/unit/example.h \
+	%D%/unit/failing_alloc.h \
 	%D%/unit/capture.h \
 	%D%/unit/sample.c \
 	%D%/unit/sample.h \
