@@ -75,14 +75,26 @@ lint_tests = \
 	%D%/lint/text.sh
 golden_tests =
 python_tests = \
-	%D%/python/test_format_doc.py
+	%D%/python/test_format_doc.py \
+	%D%/python/test_log_rules.py
 
 TESTS += $(lint_tests) $(golden_tests)
 if WITH_PYTHON
 TESTS += $(python_tests)
 endif
 EXTRA_DIST += %D%/python/run.py $(lint_tests) $(golden_tests) $(python_tests)
-EXTRA_DIST += %D%/python/make_example.py %D%/python/refdecoder.py
+EXTRA_DIST += %D%/python/make_example.py %D%/python/refdecoder.py %D%/python/tracebuilder.py
+EXTRA_DIST += \
+	%D%/data/README.md \
+	%D%/data/mixed-py3.11-threshold-1.log \
+	%D%/data/mixed-py3.11-threshold0.log \
+	%D%/data/mixed-py3.11-threshold1.log \
+	%D%/data/mixed-py3.11-threshold100000.log \
+	%D%/data/mixed-py3.11-threshold1000000.log \
+	%D%/data/seed-py3.11-all.log \
+	%D%/data/seed-py3.11-default.log \
+	%D%/data/seed-py3.8-all.log \
+	%D%/data/seed-py3.8-default.log
 
 # A cross build's mtdump is started through the emulator, by a script of the same name.
 if EMULATED
