@@ -508,6 +508,26 @@ static PyObject *module_run(PyObject *module, PyObject *args)
 	return result;
 }
 
+/*
+ * _print_error(exception): as the interpreter does when nobody has caught it. A sys.excepthook of the program
+ * is the program's, so what it calls is recorded; it may also end the process.
+ */
+static PyObject *module_print_error(PyObject *Py_UNUSED(module), PyObject *error)
+{
+	if (!PyExceptionInstance_Check(error)) {
+		PyErr_SetString(PyExc_TypeError, "_print_error() takes an exception");
+		return NULL;
+	}
+	const bool muted = recording_thread.muted;
+	recording_mute(false);
+	Py_INCREF(error);
+	Py_INCREF(PyExceptionInstance_Class(error));
+	PyErr_Restore(PyExceptionInstance_Class(error), error, PyException_GetTraceback(error));
+	PyErr_PrintEx(1);
+	recording_mute(muted);
+	Py_RETURN_NONE;
+}
+
 static PyObject *module_finish(PyObject *Py_UNUSED(module), PyObject *object)
 {
 	if (!PyObject_TypeCheck(object, &profile_type)) {
@@ -559,6 +579,7 @@ static PyMethodDef module_methods[] = {
 	{ "profile_wrapper_depth", module_depth, METH_NOARGS,
 	  "profile_wrapper_depth()\n--\n\nHow many recordings are open; the latest entered is the active one." },
 	{ "_run", module_run, METH_VARARGS, NULL },
+	{ "_print_error", module_print_error, METH_O, NULL },
 	{ "_finish", module_finish, METH_O, NULL },
 	{ "_summary", module_summary, METH_O, NULL },
 	{ "_close_all", module_close_all, METH_NOARGS, NULL },

@@ -1,0 +1,280 @@
+"""What the end-to-end tests share: run a program, record it, read its trace by two decoders.
+
+Every trace that a test reads goes through Trace(): `mtdump verify` finds nothing, and `mtdump dump` and
+refdecoder.py, which share no code, give the same bytes for every record.
+
+The environment says what is tested: MTDUMP (the binary) and PYTHONPATH (the package); the interpreter is
+the one that runs the tests.
+"""
+
+import collections
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+DATA = os.path.join(os.path.dirname(HERE), "data")
+REFDECODER = os.path.join(HERE, "refdecoder.py")
+MTDUMP = os.environ.get("MTDUMP") or shutil.which("mtdump") or "mtdump"
+
+# A run that takes longer has hung.  Sanitizers, emulators and busy machines are slow.
+TIMEOUT = 300
+
+CALL, EXCEPTION, LINE, RETURN, C_CALL, C_EXCEPTION, C_RETURN, META = range(8)
+WHAT = ("CALL", "EXCEPT", "LINE", "RETURN", "C_CALL", "C_EXCEPT", "C_RETURN", "META")
+F_EXCEPTION, F_SUSPEND, F_SYNTHETIC, F_EXTRA, F_RSS_READ = 1, 2, 4, 8, 16
+MESSAGE, THREAD_BEGIN, THREAD_END, LOST, SUSPENDED, RESUMED, GC_START, GC_STOP, FORK = range(1, 10)
+
+Result = collections.namedtuple("Result", "status out err")
+Record = collections.namedtuple(
+    "Record", "ordinal event clock kind flags code callee thread rss lasti file line function")
+LogLine = collections.namedtuple("LogLine", "label event d_event clock what file line function rss d_rss")
+
+
+def environment(**more):
+    env = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", LC_ALL="C.UTF-8")
+    for name in ("PYTHONINSPECT", "PYTHONSTARTUP", "PYTHONWARNINGS", "NO_COLOR", "FORCE_COLOR", "PYTHON_COLORS"):
+        env.pop(name, None)
+    env.update(more)
+    return env
+
+
+def tool_environment():
+    """For programs that need no sanitizer in front of them: they are linked with it, or have none."""
+    env = environment()
+    env.pop("LD_PRELOAD", None)
+    return env
+
+
+def run(words, cwd, stdin=b"", env=None, timeout=TIMEOUT, preexec_fn=None):
+    done = subprocess.run(words, cwd=cwd, input=stdin, env=env or environment(), timeout=timeout,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=preexec_fn)
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def run_python(*words, cwd, **options):
+    return run([sys.executable, *words], cwd, **options)
+
+
+def unescape(text):
+    """The bytes that a field of `dump` stands for; None for "-"."""
+    if text == b"-":
+        return None
+    return re.sub(rb"\\x([0-9a-f]{2})", lambda match: bytes([int(match[1], 16)]), text)
+
+
+def number(text):
+    return None if text == b"-" else int(text)
+
+
+def parse_dump(data):
+    for row in data.split(b"\n"):
+        if not row:
+            continue
+        f = row.split(b"\t")
+        yield Record(*[number(f[i]) for i in range(10)], unescape(f[10]), number(f[11]), unescape(f[12]))
+
+
+def first_difference(a, b):
+    for n, (x, y) in enumerate(zip(a.split(b"\n"), b.split(b"\n"))):
+        if x != y:
+            return "line %d:\n  mtdump     %s\n  refdecoder %s" % (n + 1, x[:500], y[:500])
+    return "one is longer: mtdump %d bytes, refdecoder %d bytes" % (len(a), len(b))
+
+
+class Trace:
+    """A trace as both decoders read it: `records`, and what the header says.  AssertionError if they differ
+    or find anything wrong.  `whole`: it has its END (False for a killed program's)."""
+
+    def __init__(self, path, whole=True):
+        self.path = path
+        env = tool_environment()
+        cwd = os.path.dirname(os.path.abspath(path))
+        verify = run([MTDUMP, "verify", path], cwd, env=env)
+        if verify.status != 0:
+            raise AssertionError("mtdump verify %s: status %d\n%s%s" % (
+                path, verify.status, verify.out.decode("utf-8", "replace"), verify.err.decode("utf-8", "replace")))
+        ours = run([MTDUMP, "dump", path], cwd, env=env)
+        theirs = run_python(REFDECODER, path, "--dump", "--verify", cwd=cwd, env=env)
+        if theirs.status != 0:
+            raise AssertionError("refdecoder.py %s: status %d\n%s" % (
+                path, theirs.status, theirs.err.decode("utf-8", "replace")[-2000:]))
+        if ours.status != 0:
+            raise AssertionError("mtdump dump %s: status %d\n%s" % (
+                path, ours.status, ours.err.decode("utf-8", "replace")[-2000:]))
+        if ours.out != theirs.out:
+            raise AssertionError("decoders differ on %s: %s" % (path, first_difference(ours.out, theirs.out)))
+        self.records = list(parse_dump(ours.out))
+        self._decoded = None
+        if whole and self.decoded.end is None:
+            raise AssertionError("%s has no END" % path)
+        if whole and os.path.exists(path + ".tail"):
+            raise AssertionError("%s.tail was left behind" % path)
+
+    @property
+    def decoded(self):
+        """The trace as refdecoder.py has it: header, tlvs, names, end."""
+        if self._decoded is None:
+            import refdecoder
+            self._decoded = refdecoder.Trace(self.path)
+        return self._decoded
+
+    @property
+    def default(self):
+        """The numbered events."""
+        return [r for r in self.records if r.event is not None]
+
+    @property
+    def lost(self):
+        return sum(r.lasti for r in self.metas(LOST))
+
+    def metas(self, which):
+        return [r for r in self.records if r.kind == META and r.code == which]
+
+    def texts(self, which=MESSAGE):
+        """The strings of META records."""
+        return [self.string(r.callee) for r in self.metas(which)]
+
+    def string(self, number):
+        return string_of(self.decoded, number)
+
+    @property
+    def synthetic(self):
+        return [r for r in self.records if r.flags & F_SYNTHETIC]
+
+    def shape(self, records=None):
+        """[(What, line, Function)] of the default sequence."""
+        return [(WHAT[r.kind], r.line, text(r.function)) for r in (self.default if records is None else records)]
+
+    def calls(self, function):
+        return [r for r in self.default if r.kind == CALL and r.function == function.encode()]
+
+    def returns(self, function):
+        return [r for r in self.default if r.kind == RETURN and r.function == function.encode()]
+
+
+def string_of(decoded, string_id):
+    return decoded.names.strings[string_id]
+
+
+def text(name):
+    return name if name is None else name.decode("utf-8", "surrogateescape")
+
+
+def unbalanced(records):
+    """What does not balance in `records`, per thread: calls and returns of Python frames, C calls and their
+    ends.  A list of sentences, empty if all is well.
+
+    A frame that is open at the end, or a return from one that was open before the recording, is no fault:
+    the caller says which he expects by what he records.  Here every RETURN must be of the frame on top.
+    3.12 reports no C_CALL for a bound method around a C function, only its C_RETURN: that is allowed there.
+    """
+    faults = []
+    stacks = collections.defaultdict(list)
+    for r in records:
+        if r.kind == META:
+            continue
+        if r.flags & F_EXTRA:
+            continue
+        stack = stacks[r.thread]
+        if r.kind == CALL:
+            stack.append((CALL, r.code))
+        elif r.kind == C_CALL:
+            stack.append((C_CALL, r.callee))
+        elif r.kind == RETURN:
+            if not stack or stack[-1] != (CALL, r.code):
+                faults.append("record %d: RETURN of %s is not from the frame on top" % (r.ordinal, r.function))
+                while stack and stack[-1] != (CALL, r.code):
+                    stack.pop()
+            if stack:
+                stack.pop()
+        elif stack and stack[-1] == (C_CALL, r.callee):
+            stack.pop()
+        elif sys.version_info[:2] != (3, 12):
+            faults.append("record %d: %s of %s without its C_CALL" % (r.ordinal, WHAT[r.kind], r.function))
+        if len(faults) > 20:
+            break
+    return faults
+
+
+LOG_LINE = re.compile(
+    rb"(NEXT|PREV): (\d+) +\+(-?\d+) +(\d+\.\d{6}) +(\S+) +(.*?) *# *(-?\d+) (.*?) +(\d+) +(-?\d+)$")
+
+
+def parse_log(data):
+    """The lines of a log; the header line and MSG and LOST lines are left out."""
+    lines = []
+    for row in data.split(b"\n"):
+        match = LOG_LINE.match(row)
+        if match:
+            label, event, d_event, clock, what, file, line, function, rss, d_rss = match.groups()
+            lines.append(LogLine(label.decode(), int(event), int(d_event), float(clock), what.decode(),
+                                 text(file), int(line), text(function), int(rss), int(d_rss)))
+        elif row.startswith((b"NEXT:", b"PREV:")):
+            raise AssertionError("not a line of a log: %r" % row)
+    return lines
+
+
+class TraceCase(unittest.TestCase):
+    """A test with a directory of its own, which is gone afterwards."""
+
+    maxDiff = 4000
+
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="mtdump-test-")
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+
+    def path(self, *names):
+        return os.path.join(self.dir, *names)
+
+    def write(self, name, source):
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(textwrap.dedent(source))
+        return self.path(name)
+
+    def run_source(self, source, *arguments, status=0, name="program.py", **options):
+        """Run `source`, which records itself; its Result."""
+        self.write(name, source)
+        result = run_python(name, *arguments, cwd=self.dir, **options)
+        self.check_status(result, status)
+        return result
+
+    def check_status(self, result, status=0):
+        self.assertEqual(result.status, status, "out: %s\nerr: %s" % (
+            result.out.decode("utf-8", "replace")[-2000:], result.err.decode("utf-8", "replace")[-4000:]))
+
+    def trace(self, name="t.mtrace", whole=True):
+        return Trace(self.path(name), whole)
+
+    def record(self, source, *arguments, status=0, name="program.py", options=(), **more):
+        """Record `source` from outside; its Trace.  What it printed is in self.result."""
+        self.write(name, source)
+        self.result = run_python("-m", "pymemtrace", "-q", "-o", "t.mtrace", *options, name, *arguments,
+                                 cwd=self.dir, **more)
+        self.check_status(self.result, status)
+        return self.trace(whole=status != -9)
+
+    def recorded(self, source, *arguments, **options):
+        """Run `source`, which records itself in t.mtrace; the Trace."""
+        self.run_source(source, *arguments, **options)
+        return self.trace()
+
+    def log(self, name="t.mtrace", *options):
+        result = run([MTDUMP, "log", *options, name], self.dir, env=tool_environment())
+        self.check_status(result)
+        return parse_log(result.out)
+
+    def traces(self):
+        """Names of the traces in the test's directory, sorted."""
+        return sorted(n for n in os.listdir(self.dir) if n.endswith(".mtrace"))
+
+    def assertBalanced(self, trace):
+        self.assertEqual(unbalanced(trace.records), [])
+
+
+PRELUDE = "from pymemtrace import cPyMemTrace\n"

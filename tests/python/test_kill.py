@@ -1,0 +1,140 @@
+"""A program that is killed, in whatever way: what it had done until then is in the trace and its tail."""
+
+import mmap
+import os
+import random
+import signal
+import struct
+import subprocess
+import sys
+import time
+import unittest
+
+from support import *
+
+KILLS = int(os.environ.get("MTDUMP_TEST_KILLS", "10"))
+
+# Counts in a file that stays when the process is gone.
+COUNTING = PRELUDE + """
+import mmap, os, struct, sys
+file = os.open("counter", os.O_RDWR)
+counter = mmap.mmap(file, 4096)
+def step(n): pass
+def run(end=None):
+    pack = struct.Struct("<Q").pack_into
+    n = 0
+    while n != end:
+        step(n)
+        n += 1
+        pack(counter, 0, n)
+"""
+
+
+class Kill(TraceCase):
+    def setUp(self):
+        super().setUp()
+        with open(self.path("counter"), "wb") as file:
+            file.write(b"\0" * 4096)
+
+    def counted(self):
+        with open(self.path("counter"), "rb") as file:
+            return struct.unpack("<Q", file.read(8))[0]
+
+    def check_complete(self, trace, least, most=None):
+        returns = len(trace.returns("step"))
+        self.assertGreaterEqual(returns, least)
+        self.assertLessEqual(returns, least + 1 if most is None else most)
+        self.assertEqual(trace.lost, 0)
+        self.assertEqual([r.event for r in trace.default], list(range(len(trace.default))))
+        self.assertBalanced(trace)
+        self.assertEqual([r.ordinal for r in trace.records], list(range(len(trace.records))))
+
+    def test_at_random_moments(self):
+        source = COUNTING + "cPyMemTrace.Profile(0, None, 't.mtrace').start()\nrun()\n"
+        self.write("program.py", source)
+        delays = random.Random(7)
+        for n in range(KILLS):
+            with open(self.path("counter"), "r+b") as file:
+                file.write(b"\0" * 8)
+            process = subprocess.Popen([sys.executable, "program.py"], cwd=self.dir, env=environment())
+            deadline = time.monotonic() + TIMEOUT
+            while not self.counted() and time.monotonic() < deadline and process.poll() is None:
+                time.sleep(.002)
+            time.sleep(delays.random() * .08)
+            process.kill()
+            self.assertEqual(process.wait(), -signal.SIGKILL)
+            self.assertTrue(os.path.exists(self.path("t.mtrace.tail")))
+            self.check_complete(self.trace(whole=False), self.counted())
+            # Without its tail the trace is still a trace.
+            os.unlink(self.path("t.mtrace.tail"))
+            alone = self.trace(whole=False)
+            self.assertEqual([r.event for r in alone.default], list(range(len(alone.default))))
+            os.unlink(self.path("t.mtrace"))
+
+    def test_log_of_a_killed_program(self):
+        """Exit status 0, and one note on standard error."""
+        self.run_source(COUNTING + """
+cPyMemTrace.Profile(0, None, "t.mtrace").start()
+run(1000)
+os.kill(os.getpid(), 9)
+""", status=-9)
+        result = run([MTDUMP, "log", "t.mtrace"], self.dir, env=tool_environment())
+        self.check_status(result)
+        self.assertEqual(result.err.count(b"\n"), 1)
+        log = parse_log(result.out)
+        self.assertEqual(len([l for l in log if l.function == "step"]), 2000)
+        self.assertEqual((log[-1].what, log[-1].function), ("C_CALL", "kill"))
+
+    def test_every_way_to_end(self):
+        for name, (end, status) in {
+            "off the end": ("pass", 0),
+            "exit": ("sys.exit(3)", 3),
+            "exception": ("1/0", 1),
+            "os._exit": ("os._exit(4)", 4),
+            "abort": ("os.abort()", -6),
+            "SIGSEGV": ("os.kill(os.getpid(), 11)", -11),
+            "SIGTERM": ("os.kill(os.getpid(), 15)", -15),
+            "SIGINT": ("os.kill(os.getpid(), 2); import time; time.sleep(9)", -2),
+            "SIGKILL": ("os.kill(os.getpid(), 9)", -9),
+            "execv": ("os.execv(sys.executable, [sys.executable, '-c', 'import sys; sys.exit(5)'])", 5),
+            "null pointer": ("import ctypes; ctypes.string_at(0)", -11),
+            "C exit": ("import ctypes; ctypes.CDLL(None).exit(6)", 6),
+            "C _exit": ("import ctypes; ctypes.CDLL(None)._exit(7)", 7),
+            "fatal error": ("import ctypes; ctypes.pythonapi.Py_FatalError(b'x')", -6),
+        }.items():
+            with self.subTest(name):
+                if status in (-6, -11) and os.environ.get("SANITIZER_PRELOAD"):
+                    continue                        # the sanitizer reports and exits in its own way
+                for left in "t.mtrace", "t.mtrace.tail":
+                    if os.path.exists(self.path(left)):
+                        os.unlink(self.path(left))
+                self.run_source(COUNTING + """
+import resource
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+cPyMemTrace.Profile(0, None, "t.mtrace").start()
+run(2000)
+%s
+""" % end, status=status)
+                whole = name in ("off the end", "exit", "exception", "SIGINT")
+                self.check_complete(self.trace(whole=whole), 2000, 2000)
+
+    def test_while_it_runs(self):
+        """A trace that is being written can be read."""
+        self.write("program.py", COUNTING + "cPyMemTrace.Profile(0, None, 't.mtrace').start()\nrun()\n")
+        process = subprocess.Popen([sys.executable, "program.py"], cwd=self.dir, env=environment())
+        try:
+            deadline = time.monotonic() + TIMEOUT
+            while self.counted() < 1000 and time.monotonic() < deadline:
+                time.sleep(.01)
+            before = self.counted()
+            result = run([MTDUMP, "dump", "t.mtrace"], self.dir, env=tool_environment())
+            self.check_status(result)
+            steps = sum(1 for r in parse_dump(result.out) if r.kind == RETURN and r.function == b"step")
+            self.assertGreaterEqual(steps, before)
+        finally:
+            process.kill()
+            process.wait()
+
+
+if __name__ == "__main__":
+    unittest.main()
