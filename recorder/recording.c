@@ -23,7 +23,7 @@ static PyFrameObject *runner_frame;
  * Threads
  */
 
-#define NAME_TRIES 48           /* `threading` knows a new thread some ten events after its first */
+#define NAME_TRIES 512          /* `threading` knows a new thread some 10 to 100 events after its first */
 #define NAMED 0x80000000U
 
 /* attribute of an exact dict, by a str made beforehand; borrowed, NULL without an exception */
