@@ -12,10 +12,16 @@ static const char pairs[] =
 
 unsigned digits_count(uint64_t value)
 {
-	unsigned count = 1;
-	for (; value >= 10000; value /= 10000)
-		count += 4;
-	return count + (value >= 10) + (value >= 100) + (value >= 1000);
+	static const uint64_t powers[] = {
+		0, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000,
+		10000000000, 100000000000, 1000000000000, 10000000000000, 100000000000000,
+		1000000000000000, 10000000000000000, 100000000000000000, 1000000000000000000,
+		10000000000000000000U,
+	};
+	/* log10(2) is a little less than 1233 / 4096: the guess is right or one too low. */
+	const unsigned bits = 64 - (unsigned)__builtin_clzll(value | 1);
+	const unsigned guess = bits * 1233 >> 12;
+	return guess + (value >= powers[guess]);
 }
 
 char *digits_put_fixed(char *to, uint64_t value, unsigned count)
@@ -46,8 +52,8 @@ char *digits_pad(char *to, char *end)
 char *digits_put_right(char *to, uint64_t value, bool negative, unsigned width)
 {
 	const unsigned count = digits_count(value);
-	if (width > count + negative)
-		to = digits_pad(to, to + (width - count - negative));
+	for (; width > count + negative; width--)
+		*to++ = ' ';
 	if (negative)
 		*to++ = '-';
 	return digits_put_fixed(to, value, count);

@@ -210,11 +210,24 @@ static struct middle find_middle(struct render_text *text, const struct select_l
  * Lines
  */
 
+/* Blanks for a short column, to be written over from the left. Returns its end for what is in it. */
+static char *blank12(char *column)
+{
+	memset(column, ' ', 12);
+	return column + 12;
+}
+
+static char *farther(char *a, char *b)
+{
+	return a > b ? a : b;
+}
+
 /* From the label to the blank before What. */
 static char *put_front(const struct render_text *text, const struct select_line *line, char *at)
 {
 	memcpy(at, line->is_prev ? "PREV: " : "NEXT: ", 6);
-	char *column = at += 6;
+	at += 6;
+	char *end = blank12(at);
 	if (line->is_unnumbered)
 		*at++ = '-';
 	else
@@ -223,16 +236,20 @@ static char *put_front(const struct render_text *text, const struct select_line 
 		*at++ = '.';
 		at = digits_put(at, line->extra);
 	}
-	at = digits_pad(at, column + 12);
-	memcpy(at, " +", 2);
-	column = at += 2;
-	at = digits_put_right(at, line->d_number < 0 ? -(uint64_t)line->d_number : (uint64_t)line->d_number,
-			      line->d_number < 0, 0);
-	at = digits_pad(at, column + 6);
+	at = farther(at, end);
 	*at++ = ' ';
-	column = at;
+	*at++ = '+';
+	blank12(at);
+	end = at + 6;
+	if (line->d_number < 0)
+		*at++ = '-';
+	at = digits_put(at, line->d_number < 0 ? -(uint64_t)line->d_number : (uint64_t)line->d_number);
+	at = farther(at, end);
+	*at++ = ' ';
+	blank12(at);
+	end = at + text->clock_width;
 	at = timeline_put(text->timeline, line->event.clock_ticks, at);
-	at = digits_pad(at, column + text->clock_width);
+	at = digits_pad(at, end);
 	*at++ = ' ';
 	return at;
 }

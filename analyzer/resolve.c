@@ -174,8 +174,11 @@ static const struct range combining_ranges[] = {
 size_t resolve_width(const char *escaped)
 {
 	const uint8_t *at = (const uint8_t *)escaped;
-	size_t left = strlen(escaped);
 	size_t width = 0;
+	while (at[width] >= 0x20 && at[width] < 0x7F)
+		width++;                /* most names are ASCII to the end */
+	at += width;
+	size_t left = strlen((const char *)at);
 	while (left) {
 		uint32_t c = 0;
 		size_t size = decode_utf8(at, left, &c);
