@@ -74,7 +74,8 @@ static bool zone_is_possible(const struct mt_zone *zone)
 	       zone->n_cols >= 1 && zone->n_cols <= MT_COLUMNS_MAX && zone->n_planes <= MT_PLANES_MAX &&
 	       zone->clock_first <= zone->clock_last && zone->clock_last >> MT_CLOCK_BITS == 0 &&
 	       of_all_kinds == zone->n_events && zone->n_default <= zone->n_events &&
-	       zone->n_changed <= zone->n_default && zone->rss_min <= zone->rss_max;
+	       zone->n_changed <= zone->n_default && zone->rss_min <= zone->rss_max &&
+	       zone->lost <= zone->first_record;
 }
 
 enum mt_status mt_zone_decode(struct mt_in *in, struct mt_zone *zone_out)

@@ -503,6 +503,10 @@ class Block:
             raise Damage("%d columns, %d planes" % (zone.n_cols, zone.n_planes))
         if not zone.clock_first <= zone.clock_last < 1 << 56:
             raise Damage("clock_first, clock_last")
+        if zone.lost > zone.first_record or sum(self.kind_count) != zone.n_events:
+            raise Damage("lost or kind_count")
+        if not zone.n_changed <= zone.n_default <= zone.n_events or zone.rss_min > zone.rss_max:
+            raise Damage("n_changed, n_default, rss_min or rss_max")
         planes_at = 220 + 4 * zone.n_cols
         if planes_at + 4 * zone.n_planes > len(chunk.header):
             raise Damage("directory does not fit into the chunk header")
@@ -526,10 +530,10 @@ class Block:
             return self.zone.n_sites
         return None
 
-    def columns(self, payload):
+    def columns(self, payload, strict=False):
         """{column id: decoded values} from the bytes of the payload."""
         zone = self.zone
-        seen, at, plane, raw, raw_known = {}, 0, 0, 0, True
+        seen, at, plane, raw, raw_known = [], 0, 0, 0, True
         frames, sizes, spans = [], [], []
         for column, enc, width in self.directory:
             known = COLUMNS.get(column)
@@ -537,19 +541,17 @@ class Block:
             plane += width
             if not known and column & 0x80:
                 raise Unsupported("column %d must be understood" % column)
-            if known and column in seen:
-                raise Damage("column %d stands twice" % column)
-            if known and width > known[1]:
-                raise Damage("column %d has the width %d" % (column, width))
             if known and enc != known[0]:
                 raise Unsupported("column %d has the encoding %d" % (column, enc))
+            if known and width > known[1]:
+                raise Damage("column %d has the width %d" % (column, width))
             n = self._length(column)
             if n is None:
                 raw_known = False
             else:
                 raw += n * width
             if known:
-                seen[column] = None
+                seen.append(column)
                 spans.append((column, enc, len(frames), width))
                 for size in planes:
                     frames.append(payload[at:at + size])
@@ -558,9 +560,9 @@ class Block:
             else:
                 at += sum(planes)
         for column, (_, _, needed) in COLUMNS.items():
-            if needed and column not in seen:
-                raise Damage("column %d is missing" % column)
-        if raw_known and raw != self.chunk.raw_size:
+            if seen.count(column) > 1 or needed and column not in seen:
+                raise Damage("column %d is missing or stands twice" % column)
+        if strict and raw_known and raw != self.chunk.raw_size:
             raise Damage("raw_size is %d, the columns have %d" % (self.chunk.raw_size, raw))
         contents = decode_payload(b"".join(frames), sizes)
 
@@ -585,12 +587,59 @@ class Block:
         return [(k >> 5, k & 31, code, callee, lasti) for k, code, callee, lasti in
                 zip(values[S_KIND], values[S_CODE], values[S_CALLEE], values[S_LASTI])]
 
+    def check_zone(self, values, sites):
+        """Compare the zone map with the records."""
+        zone = self.zone
+
+        def check(ok, what):
+            if not ok:
+                raise Damage("%s is not that of the records" % what)
+
+        mask = 0
+        for thread in set(values[THREAD]):
+            mask |= 1 << min(thread, 63)
+        check(mask == zone.thread_set, "thread_set")
+        check(values[THREAD][0] == zone.thread_first, "thread_first")
+        check(min(values[RSS]) == zone.rss_min, "rss_min")
+        check(max(values[RSS]) == zone.rss_max, "rss_max")
+
+        counts = [0] * 8
+        site_default = [is_default(kind, flags) for kind, flags, _, _, _ in sites]
+        uses = [0] * len(sites)
+        for s in values[SITE]:
+            uses[s] += 1
+        for (kind, _, _, _, _), use in zip(sites, uses):
+            counts[kind] += use
+        check(tuple(counts) == tuple(self.kind_count), "kind_count")
+        defaults = [i for i, s in enumerate(values[SITE]) if site_default[s]]
+        check(len(defaults) == zone.n_default, "n_default")
+        figures = [values[RSS][i] for i in defaults]
+        steps = [b - a for a, b in zip([zone.rss_prev] + figures, figures)]
+        up, down = [d for d in steps if d > 0], [-d for d in steps if d < 0]
+        check(zone.max_up == max(up, default=0), "max_up")
+        check(zone.max_down == max(down, default=0), "max_down")
+        check(zone.sum_up == sum(up), "sum_up")
+        check(zone.sum_down == sum(down), "sum_down")
+        check(zone.n_changed == len(up) + len(down), "n_changed")
+        check(zone.rss_last == (figures[-1] if figures else zone.rss_prev), "rss_last")
+        if defaults:
+            i = defaults[-1]
+            kind, flags, code, callee, lasti = sites[values[SITE][i]]
+            record = struct.pack(
+                "<QQQ", values[CLOCK][i] << 8 | kind << 5 | flags | values[RSS_READ][i] << 4,
+                values[THREAD][i] << 48 | callee << 24 | code, lasti << 32 | values[RSS][i])
+            check(zone.last == record, "last")
+        else:
+            check(zone.last == NO_RECORD, "last")
+
     def rows(self, payload):
         """Tuples in the order of Record's fields."""
         values = self.columns(payload)
-        sites = [site + (is_default(site[0], site[1]),) for site in self.sites(values)]
-        if any(site[1] & F_RSS_READ for site in sites):
+        sites = self.sites(values)
+        if any(flags & F_RSS_READ for _, flags, _, _, _ in sites):
             raise Damage("S_KIND has the bit of RSS_READ")
+        self.check_zone(values, sites)
+        sites = [site + (is_default(site[0], site[1]),) for site in sites]
         return self._rows(values, sites)
 
     def _rows(self, values, sites):
@@ -701,9 +750,12 @@ class Trace:
             if not self.end:
                 self._join(tail_data)
             if self._cut_at is not None:
-                # What a killed writer leaves, or one that is at work.
-                self.notes.append("the file is cut short at offset %d%s" % (
-                    self._cut_at, ", the tail has the rest" if self.tail and not self._tail_lost else ""))
+                if self._is_torn(self._cut_at):
+                    # What a killed writer leaves, or one that is at work.
+                    self.notes.append("the file is cut short at offset %d%s" % (
+                        self._cut_at, ", the tail has the rest" if self.tail and not self._tail_lost else ""))
+                else:
+                    self._bad(self._cut_at, "no chunk from here to the end of the file")
         except BaseException:
             self.close()
             raise
@@ -760,6 +812,16 @@ class Trace:
                 break
             at += window
         return None
+
+    def _is_torn(self, offset):
+        """The bytes from `offset` to the end can be the beginning of a chunk."""
+        data = self._read(offset, 48)
+        if data[:4] != FRAME_MAGIC[:len(data)] or data[8:12] != CHUNK_TAG[:max(len(data) - 8, 0)]:
+            return False
+        chunk = parse_chunk(self._read, offset, self.size)
+        if chunk:
+            return chunk.payload_offset + chunk.payload_size > self.size
+        return len(data) < 8 or offset + 8 + min(int.from_bytes(data[4:8], "little"), 4096) > self.size
 
     def _is_zero(self, start):
         return all(not any(self._read(at, 1 << 20)) for at in range(start, self.size, 1 << 20))
@@ -1088,13 +1150,9 @@ class Trace:
     def _verify_block(self, block, expected, rss_prev):
         zone = block.zone
 
-        def check(ok, what):
-            if not ok:
-                raise Damage("%s is not that of the records" % what)
-
         if not block.chunk.flags & CRITICAL:
             raise Damage("CRITICAL is clear")
-        values = block.columns(self._payload(block.chunk))
+        values = block.columns(self._payload(block.chunk), strict=True)
         for column, enc, width in block.directory:
             if column in COLUMNS and width and enc == 0:
                 if max(values[column]) >> 8 * (width - 1) == 0:
@@ -1117,46 +1175,10 @@ class Trace:
         threads = set(values[THREAD])
         if dense and any(t >= block.marks[3] and t != UNKNOWN_THREAD for t in threads):
             raise Damage("a thread is not defined before its use")
-        mask = 0
-        for thread in threads:
-            mask |= 1 << min(thread, 63)
-        check(mask == zone.thread_set, "thread_set")
-        check(values[THREAD][0] == zone.thread_first, "thread_first")
-        check(min(values[RSS]) == zone.rss_min, "rss_min")
-        check(max(values[RSS]) == zone.rss_max, "rss_max")
-
-        counts = [0] * 8
-        site_default = [is_default(kind, flags) for kind, flags, _, _, _ in sites]
-        uses = [0] * len(sites)
-        for s in values[SITE]:
-            uses[s] += 1
-        for (kind, _, _, _, _), use in zip(sites, uses):
-            counts[kind] += use
-        check(tuple(counts) == tuple(block.kind_count), "kind_count")
-        defaults = [i for i, s in enumerate(values[SITE]) if site_default[s]]
-        check(len(defaults) == zone.n_default, "n_default")
-        figures = [values[RSS][i] for i in defaults]
-        steps = [b - a for a, b in zip([zone.rss_prev] + figures, figures)]
-        up, down = [d for d in steps if d > 0], [-d for d in steps if d < 0]
-        check(zone.max_up == max(up, default=0), "max_up")
-        check(zone.max_down == max(down, default=0), "max_down")
-        check(zone.sum_up == sum(up), "sum_up")
-        check(zone.sum_down == sum(down), "sum_down")
-        check(zone.n_changed == len(up) + len(down), "n_changed")
-        check(zone.rss_last == (figures[-1] if figures else zone.rss_prev), "rss_last")
-        if defaults:
-            i = defaults[-1]
-            kind, flags, code, callee, lasti = sites[values[SITE][i]]
-            record = struct.pack(
-                "<QQQ", values[CLOCK][i] << 8 | kind << 5 | flags | values[RSS_READ][i] << 4,
-                values[THREAD][i] << 48 | callee << 24 | code, lasti << 32 | values[RSS][i])
-            check(zone.last == record, "last")
-        else:
-            check(zone.last == NO_RECORD, "last")
-
+        block.check_zone(values, sites)
         # Clocks never decrease: delta coding cannot express it within a block.
         lost_all = lost_numbered = 0
-        if counts[META]:
+        if block.zone.k7:
             for s in values[SITE]:
                 kind, flags, code, _, lasti = sites[s]
                 if kind == META and code == LOST:
@@ -1175,8 +1197,6 @@ class Trace:
                 raise Damage("records or event numbers are missing that lost does not count")
             if not unmarked and rss_prev is not None and zone.rss_prev != rss_prev:
                 raise Damage("rss_prev is not rss_last of the block before")
-        elif ring < 0:
-            raise Damage("lost is above first_record")
         return ((ring + zone.n_events, zone.first_event + zone.n_default + lost_numbered,
                  zone.lost + lost_all, zone.clock_last), zone.rss_last)
 
