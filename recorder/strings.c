@@ -15,7 +15,8 @@ static uint64_t mix(uint64_t hash, uint64_t word)
 uint64_t strings_hash(const void *bytes, size_t size)
 {
 	const uint8_t *at = bytes;
-	uint64_t hash = 0x2545F4914F6CDD1DU ^ size;
+	const size_t whole_size = size;
+	uint64_t hash = 0x2545F4914F6CDD1DU;
 	uint64_t word;
 
 	for (; size >= sizeof(word); at += sizeof(word), size -= sizeof(word)) {
@@ -25,7 +26,7 @@ uint64_t strings_hash(const void *bytes, size_t size)
 	word = 0;
 	if (size)
 		memcpy(&word, at, size);
-	return mix(mix(hash, word), 0xBF58476D1CE4E5B9U);
+	return mix(mix(hash, word), whole_size ^ 0xBF58476D1CE4E5B9U);
 }
 
 static size_t slot_of(uint64_t hash)

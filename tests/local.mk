@@ -9,15 +9,21 @@
 unit_tests = \
 	%D%/unit/test_bytes \
 	%D%/unit/test_checksum \
+	%D%/unit/test_clock \
 	%D%/unit/test_header \
+	%D%/unit/test_id_table \
 	%D%/unit/test_index \
 	%D%/unit/test_io \
 	%D%/unit/test_json \
+	%D%/unit/test_line_table \
 	%D%/unit/test_message \
 	%D%/unit/test_options \
 	%D%/unit/test_out \
 	%D%/unit/test_progress \
 	%D%/unit/test_record \
+	%D%/unit/test_ring \
+	%D%/unit/test_rss \
+	%D%/unit/test_strings \
 	%D%/unit/test_tail \
 	%D%/unit/test_units
 fuzz_targets =
@@ -25,11 +31,13 @@ fuzz_targets =
 # Unit tests (Check), one program a module, and what they share.
 check_LTLIBRARIES += libunit.la
 libunit_la_SOURCES = \
+	%D%/unit/capture.h \
 	%D%/unit/example.h \
 	%D%/unit/failing_alloc.h \
-	%D%/unit/capture.h \
+	%D%/unit/line_table_cases.h \
 	%D%/unit/sample.c \
 	%D%/unit/sample.h \
+	%D%/unit/scratch_dir.h \
 	%D%/unit/suite.h
 LDADD = libunit.la libanalyzer.la librecorder.la libmtformat.la $(CHECK_LIBS) $(ZSTD_LIBS)
 AM_CPPFLAGS += $(CHECK_CFLAGS)
@@ -59,6 +67,7 @@ check_PROGRAMS += $(fuzz_targets)
 fuzz-targets: $(fuzz_targets)
 .PHONY: fuzz-targets
 EXTRA_DIST += %D%/fuzz/run.sh
+EXTRA_DIST += %D%/unit/make_line_table_cases.py
 
 # Benches, for a number before and after: "make benches" builds them.
 benches = %D%/bench/bench_block
