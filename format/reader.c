@@ -57,6 +57,7 @@ struct mt_reader {
 
 	/* The last search, so that looking ahead and arriving do not both do it. */
 	uint64_t search_place;          /* where there was no chunk; UNKNOWN: none yet */
+	uint64_t search_from;           /* many chunks may claim to end at one place */
 	enum found search_found;
 	uint64_t search_offset;
 
@@ -261,7 +262,7 @@ static enum mt_status look(struct mt_reader *reader, const struct window *window
 /* There is no chunk at `place`: find the next one, or know from before where it is. */
 static enum mt_status search(struct mt_reader *reader, uint64_t place)
 {
-	if (reader->search_place == place)
+	if (reader->search_place == place && reader->search_from == reader->good_end)
 		return MT_OK;
 	if (!reader->scratch)
 		reader->scratch = malloc(MT_RECOVER_SCRATCH);
@@ -284,6 +285,7 @@ static enum mt_status search(struct mt_reader *reader, uint64_t place)
 		return status;
 	}
 	reader->search_place = place;
+	reader->search_from = reader->good_end;
 	reader->search_offset = offset;
 	return MT_OK;
 }
@@ -550,12 +552,15 @@ enum mt_status mt_reader_payload(struct mt_reader *reader, const struct mt_chunk
 	return read_payload(reader, chunk->payload_offset, chunk->header.payload_size, payload_out);
 }
 
-/* One ordinary frame that fills `size` bytes, has no dictionary, a checksum, and says `raw_size`. */
+/*
+ * One ordinary frame that fills `size` bytes, has no dictionary, a checksum, and says `raw_size`. The
+ * bits that a decoder does not look at must be 0, or a flipped one would go unseen.
+ */
 static bool frame_is_right(const uint8_t *frame, size_t size, size_t raw_size)
 {
-	const uint8_t checksum_flag = 1 << 2, dictionary_flags = 3;
-	return size > 5 && mt_load_u32(frame) == ZSTD_MAGICNUMBER &&
-	       (frame[4] & (checksum_flag | dictionary_flags)) == checksum_flag &&
+	enum { AT_DESCRIPTOR = 4, DICTIONARY = 0x03, CHECKSUM = 0x04, UNUSED = 0x18 };
+	return size > AT_DESCRIPTOR && mt_load_u32(frame) == ZSTD_MAGICNUMBER &&
+	       (frame[AT_DESCRIPTOR] & (CHECKSUM | DICTIONARY | UNUSED)) == CHECKSUM &&
 	       ZSTD_getFrameContentSize(frame, size) == raw_size &&
 	       ZSTD_findFrameCompressedSize(frame, size) == size;
 }
@@ -624,6 +629,18 @@ static bool end_at(const uint8_t *data, size_t size, struct mt_end *end_out, siz
 	return true;
 }
 
+/* Does `end` name an INDEX chunk that is there? That of a trace behind this one does not. */
+static bool index_is_there(struct mt_reader *reader, const struct mt_end *end)
+{
+	uint8_t data[CHUNK_READ_MAX];
+	size_t size;
+	struct mt_chunk_header header;
+	struct mt_in part;
+	return reader->source->read(reader->source, end->index_offset, data, sizeof(data), &size) == MT_OK &&
+	       mt_chunk_decode(data, size, &header, &part) == MT_OK && header.kind == MT_CHUNK_INDEX &&
+	       (uint32_t)header.sequence + 1 == end->chunk_count;
+}
+
 bool mt_reader_end(struct mt_reader *reader, struct mt_end *end_out)
 {
 	/*
@@ -647,6 +664,8 @@ bool mt_reader_end(struct mt_reader *reader, struct mt_end *end_out)
 		    end_at(data + at, size - at, &end, &end_size)) {
 			if (from + at + end_size < data_end)
 				return false;   /* something stands behind it */
+			if (end.index_offset && !index_is_there(reader, &end))
+				return false;
 			*end_out = end;
 			return true;
 		}

@@ -103,7 +103,8 @@ enum mt_status mt_reader_defs(struct mt_reader *reader, const struct mt_chunk *c
 			      struct mt_names *names);
 
 /*
- * The end mark, looked for at the end of the source without walking. false: not closed.
+ * The end mark, looked for at the end of the source without walking. false: not closed, or not for
+ * certain (its index is damaged, or another trace stands behind this one); a walk finds out.
  * mt_reader_next() is not disturbed.
  */
 bool mt_reader_end(struct mt_reader *reader, struct mt_end *end_out);

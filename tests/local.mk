@@ -20,12 +20,15 @@ unit_tests = \
 	%D%/unit/test_options \
 	%D%/unit/test_out \
 	%D%/unit/test_progress \
+	%D%/unit/test_reader \
 	%D%/unit/test_record \
+	%D%/unit/test_recover \
 	%D%/unit/test_ring \
 	%D%/unit/test_rss \
 	%D%/unit/test_strings \
 	%D%/unit/test_tail \
-	%D%/unit/test_units
+	%D%/unit/test_units \
+	%D%/unit/test_writer
 fuzz_targets =
 
 # Unit tests (Check), one program a module, and what they share.
@@ -41,6 +44,10 @@ libunit_la_SOURCES = \
 	%D%/unit/suite.h
 LDADD = libunit.la libanalyzer.la librecorder.la libmtformat.la $(CHECK_LIBS) $(ZSTD_LIBS)
 AM_CPPFLAGS += $(CHECK_CFLAGS)
+
+# Programs whose allocations fail on demand (failing_alloc.h).
+failing_alloc_ldflags = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
+%C%_unit_test_reader_LDFLAGS = $(AM_LDFLAGS) $(failing_alloc_ldflags)
 
 if HAVE_CHECK
 check_PROGRAMS += $(unit_tests)

@@ -13,14 +13,22 @@
 
 #include <stddef.h>
 
-/* Calls until allocation fails; it then goes on failing. 0: never. */
+/* Calls until allocation fails; it then goes on failing, but for failing_alloc_once(). 0: never. */
 static unsigned failing_alloc_countdown;
 static unsigned failing_alloc_failed;
+static int failing_alloc_is_once;
 
 static inline void failing_alloc_from(unsigned call)
 {
 	failing_alloc_countdown = call;
 	failing_alloc_failed = 0;
+	failing_alloc_is_once = 0;
+}
+
+static inline void failing_alloc_once(unsigned call)
+{
+	failing_alloc_from(call);
+	failing_alloc_is_once = 1;
 }
 
 static inline int failing_alloc_now(void)
@@ -29,8 +37,11 @@ static inline int failing_alloc_now(void)
 		failing_alloc_countdown--;
 		return 0;
 	}
+	const int fails = failing_alloc_countdown != 0;
 	failing_alloc_failed += failing_alloc_countdown;
-	return failing_alloc_countdown != 0;
+	if (failing_alloc_is_once)
+		failing_alloc_countdown = 0;
+	return fails;
 }
 
 void *__real_malloc(size_t size);
