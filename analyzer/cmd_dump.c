@@ -11,13 +11,14 @@
 #include <string.h>
 
 #include "analyzer/command.h"
+#include "analyzer/digits.h"
 #include "analyzer/message.h"
 #include "analyzer/options.h"
 #include "analyzer/out.h"
 #include "analyzer/progress.h"
 #include "analyzer/stream.h"
 
-enum { BLOCKS_MAX = 1024, NUMBER_MAX = 20 };
+enum { BLOCKS_MAX = 1024 };
 
 /* Which blocks, by their place in the trace from 0. */
 struct block_list {
@@ -62,18 +63,6 @@ static bool block_wanted(const struct block_list *list, uint64_t ordinal)
 
 /* ---- text ---- */
 
-static char *put_uint(char *at, uint64_t value)
-{
-	char digits[NUMBER_MAX];
-	int count = 0;
-	do
-		digits[count++] = (char)('0' + value % 10);
-	while (value /= 10);
-	while (count)
-		*at++ = digits[--count];
-	return at;
-}
-
 static char *put_bytes(char *at, const struct mt_string *string)
 {
 	static const char hex[] = "0123456789abcdef";
@@ -113,7 +102,7 @@ static char *site_names(const struct mt_names *names, const struct mt_event *eve
 	}
 
 	char *text = malloc(4 * ((file ? (size_t)file->size : 1) + (function ? (size_t)function->size : 1)) +
-			    NUMBER_MAX + 8);
+			    DIGITS_MAX + 8);
 	if (!text)
 		return NULL;
 	char *at = put_bytes(text, file);
@@ -121,7 +110,7 @@ static char *site_names(const struct mt_names *names, const struct mt_event *eve
 	if (!code || line < 0)
 		*at++ = '-';
 	if (code)
-		at = put_uint(at, (uint64_t)(line < 0 ? -line : line));
+		at = digits_put(at, (uint64_t)(line < 0 ? -line : line));
 	*at++ = '\t';
 	at = put_bytes(at, function);
 	*at++ = '\n';
@@ -142,16 +131,16 @@ static bool put_record(struct out *out, const struct mt_names *names, char **nam
 	if (!*names_text)
 		return false;
 
-	char *const room = out_reserve(out, 10 * (NUMBER_MAX + 1));
-	char *at = put_uint(room, ordinal);
+	char *const room = out_reserve(out, 10 * (size_t)(DIGITS_MAX + 1));
+	char *at = digits_put(room, ordinal);
 	*at++ = '\t';
 	if (number)
-		at = put_uint(at, *number);
+		at = digits_put(at, *number);
 	else
 		*at++ = '-';
 	*at++ = '\t';
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-		at = put_uint(at, fields[i]);
+		at = digits_put(at, fields[i]);
 		*at++ = '\t';
 	}
 	out_commit(out, (size_t)(at - room));

@@ -661,10 +661,11 @@ static void print_text(struct out *out, const struct info *info)
 
 static void info_trace(struct out *out, const char *path, const struct info_options *options)
 {
-	struct info info = { .path = path, .stream = stream_open(path, NULL) };
+	struct info info = { .stream = stream_open(path, NULL) };
 
 	if (!info.stream)
 		return;
+	info.path = stream_path(info.stream);
 	info.header = stream_header(info.stream);
 	info.totals = stream_totals(info.stream);
 	info.resolve = resolve_new(stream_names(info.stream), RESOLVE_FULL);

@@ -11,19 +11,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "analyzer/command.h"
 #include "analyzer/message.h"
 #include "analyzer/options.h"
 #include "analyzer/out.h"
 #include "analyzer/progress.h"
+#include "analyzer/stream.h"
 #include "analyzer/verify.h"
 #include "format/checksum.h"
 #include "format/index.h"
 
 #define NAMES_MEMORY_MAX        ((size_t)1 << 30)
-#define SPOOL_MAX               UINT64_MAX
 
 /* One block as it is in the file, for comparing the index with it. */
 struct block_mark {
@@ -34,7 +33,8 @@ struct block_mark {
 /* One trace that is being verified. */
 struct run {
 	struct out *out;
-	const char *path;
+	const char *path;               /* as it is told to people */
+	bool is_stdin;
 	struct mt_source *source;
 	struct mt_reader *reader;
 	struct mt_names *names;
@@ -45,7 +45,8 @@ struct run {
 	size_t mark_count, mark_room;
 
 	struct mt_chain chain;          /* behind the last good block */
-	uint64_t chunks, blocks, records;
+	uint64_t chunks, blocks, records, unsupported;
+	bool holes;                     /* chunks are missing */
 	uint64_t last_offset;           /* of the chunk before */
 	unsigned last_kind;
 	bool ended;
@@ -69,12 +70,17 @@ static void print_problem(void *context, uint64_t offset, const char *text)
 }
 
 /* Not damage: written by a later version for readers that know more. */
-static void print_unsupported(struct run *run, uint64_t offset, const char *what)
+static void print_unsupported(struct run *run, const struct mt_chunk *chunk)
 {
 	char text[128];
-	snprintf(text, sizeof(text), "unsupported: %s", what);
+	if (chunk->header.kind == MT_CHUNK_EVENTS)
+		snprintf(text, sizeof(text), "a block that needs a newer mtdump");
+	else
+		snprintf(text, sizeof(text), "a chunk of the kind %u, which needs a newer mtdump",
+			 chunk->header.kind);
+	run->unsupported++;
 	message_note_status(EXIT_NOT_TRACE);
-	print_place(run, offset, text);
+	print_place(run, chunk->offset, text);
 }
 
 /* Tell of a chunk that cannot be used. False if that is the end of it all. */
@@ -82,7 +88,7 @@ static bool chunk_failed(struct run *run, const struct mt_chunk *chunk, const ch
 			 enum mt_status status)
 {
 	if (status == MT_ERR_TOO_NEW) {
-		print_unsupported(run, chunk->offset, what);
+		print_unsupported(run, chunk);
 	} else if (status == MT_ERR_CORRUPT || status == MT_ERR_TRUNCATED) {
 		verify_problem(&run->verify, chunk->offset, "%s: %s", what, mt_status_string(status));
 	} else {
@@ -102,6 +108,7 @@ static void damage_found(void *context, const struct mt_damage *damage)
 	else
 		verify_problem(&run->verify, damage->offset, "%s", damage->what);
 	verify_hole(&run->verify, true);
+	run->holes = true;
 }
 
 /* ---- chunks ---- */
@@ -270,7 +277,7 @@ static void verify_index(struct run *run)
 	struct mt_index_entry *entries = NULL;
 	size_t count = 0;
 
-	if (!run->ended || !run->end.index_offset)
+	if (!run->ended || !run->end.index_offset || run->holes)
 		return;
 	const uint64_t problems = run->verify.problems;
 	const enum mt_status status = mt_reader_index(run->reader, &run->end, &entries, &count);
@@ -321,7 +328,7 @@ static void verify_tail(struct run *run)
 	struct mt_tail_image image = { 0 };
 	char *path = NULL;
 
-	if (run->ended || !strcmp(run->path, "-") || asprintf(&path, "%s.tail", run->path) < 0)
+	if (run->ended || run->is_stdin || asprintf(&path, "%s.tail", run->path) < 0)
 		return;
 	enum mt_status status = mt_source_file(&source, path);
 	if (status != MT_OK && errno == ENOENT)
@@ -350,6 +357,8 @@ static void print_summary(struct run *run)
 	if (run->verify.problems)
 		out_printf(out, "%" PRIu64 " problem%s in ", run->verify.problems,
 			   run->verify.problems == 1 ? "" : "s");
+	else if (run->unsupported)
+		out_printf(out, "%" PRIu64 " unsupported in ", run->unsupported);
 	else
 		out_string(out, "sound: ");
 	out_printf(out, "%" PRIu64 " chunks, %" PRIu64 " blocks, %" PRIu64 " records", run->chunks,
@@ -375,8 +384,14 @@ static void walk(struct run *run)
 		if (status == MT_END)
 			break;
 		if (status == MT_ERR_TOO_NEW) {
-			print_unsupported(run, UINT64_MAX, "a chunk of a kind that must be known");
-			verify_hole(&run->verify, true);
+			print_unsupported(run, &chunk);
+			verify_hole(&run->verify, false);
+			if (chunk.header.kind != MT_CHUNK_EVENTS)
+				return;         /* what follows may mean anything (format.md §4) */
+			run->chunks++;
+			run->blocks++;
+			if (!mark_block(run, &chunk))
+				return;
 			continue;
 		}
 		if (status != MT_OK) {
@@ -392,38 +407,22 @@ static void walk(struct run *run)
 	verify_tail(run);
 }
 
-static void too_new(const char *path, const struct mt_header *header)
-{
-	if (header->version_major != MT_VERSION_MAJOR)
-		message_error(EXIT_NOT_TRACE, path, "format %u.%u, but this mtdump reads %d.x",
-			      header->version_major, header->version_minor, MT_VERSION_MAJOR);
-	else
-		message_error(EXIT_NOT_TRACE, path, "needs the features 0x%" PRIx32
-			      ", which this mtdump lacks", header->flags_incompat & ~(uint32_t)MT_INCOMPAT_KNOWN);
-}
-
 static void verify_trace(struct out *out, const char *path)
 {
-	struct run run = { .out = out, .path = path };
+	const bool is_stdin = !strcmp(path, "-");
+	struct run run = { .out = out, .path = is_stdin ? "standard input" : path, .is_stdin = is_stdin };
 	enum mt_status status;
 
 	mt_block_init(&run.block);
-	if (!strcmp(path, "-"))
-		status = mt_source_spool(&run.source, STDIN_FILENO, SPOOL_MAX);
-	else
-		status = mt_source_file(&run.source, path);
+	status = stream_open_source(&run.source, path);
 	if (status != MT_OK) {
-		message_trace_error(path, UINT64_MAX, status, "cannot open");
+		stream_tell_not_opened(path, NULL, status);
 		return;
 	}
 	const struct mt_reader_options options = { .damage = damage_found, .context = &run };
 	status = mt_reader_new(&run.reader, run.source, &options);
-	if (status == MT_ERR_TOO_NEW) {
-		too_new(path, mt_reader_header(run.reader));
-		goto out;
-	}
 	if (status != MT_OK) {
-		message_trace_error(path, 0, status, NULL);
+		stream_tell_not_opened(path, run.reader, status);
 		goto out;
 	}
 	run.names = mt_names_new(NAMES_MEMORY_MAX);

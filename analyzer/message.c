@@ -117,8 +117,10 @@ enum exit_status message_status_of(enum mt_status status)
 
 void message_trace_error(const char *subject, uint64_t offset, enum mt_status status, const char *what)
 {
-	/* Where the system refused, its own words say more. */
-	const char *reason = status == MT_ERR_IO ? strerror(errno) : mt_status_string(status);
+	/* Where the system refused, its own words say more; but for devices, pipes and sockets (io.h). */
+	const char *reason = status != MT_ERR_IO ? mt_status_string(status)
+			   : errno == ENXIO	 ? "not a regular file ('-' reads standard input)"
+						 : strerror(errno);
 	char place[48] = "";
 
 	if (offset != UINT64_MAX)

@@ -277,10 +277,11 @@ bool stream_next(struct stream *stream, struct stream_block *block_out)
 	find_gap(stream, block_out);
 	if (block_out->lost_before && stream->hole)
 		block_out->lost_is_damage = true;
-	if (first_of_tail && stream->tail_overwritten)
+	const bool overwritten = first_of_tail && stream->tail_overwritten;
+	if (overwritten)
 		block_out->lost_is_damage = false;
 	/* Without a LOST record only the disk loses, if it did at all. */
-	if (!block_out->lost_is_damage && stream->totals.lost[MT_LOST_DISK - 1])
+	if (!block_out->lost_is_damage && (overwritten || stream->totals.lost[MT_LOST_DISK - 1]))
 		block_out->lost_reason = MT_LOST_DISK;
 	stream->hole = false;
 	return true;
@@ -643,7 +644,7 @@ static void tell_bad_tail(const char *path, enum mt_status status, int error)
 	message_trace_error(path, UINT64_MAX, status, "its tail is left out");
 }
 
-static void tell_not_opened(const char *path, const struct mt_reader *reader, enum mt_status status)
+void stream_tell_not_opened(const char *path, const struct mt_reader *reader, enum mt_status status)
 {
 	if (status == MT_ERR_TOO_NEW && reader) {
 		const struct mt_header *header = mt_reader_header(reader);
@@ -665,7 +666,7 @@ static void tell_not_opened(const char *path, const struct mt_reader *reader, en
 		message_trace_error(path, UINT64_MAX, status, NULL);
 }
 
-static enum mt_status open_source(struct mt_source **source_out, const char *path)
+enum mt_status stream_open_source(struct mt_source **source_out, const char *path)
 {
 	if (strcmp(path, "-") != 0)
 		return mt_source_file(source_out, path);
@@ -712,13 +713,13 @@ struct stream *stream_open(const char *path, const struct stream_options *option
 		tail_errno = errno;
 	}
 
-	enum mt_status status = open_source(&stream->source, path);
+	enum mt_status status = stream_open_source(&stream->source, path);
 	if (status == MT_OK) {
 		const struct mt_reader_options reader_options = { .damage = on_damage, .context = stream };
 		status = mt_reader_new(&stream->reader, stream->source, &reader_options);
 	}
 	if (status != MT_OK) {
-		tell_not_opened(stream->path, stream->reader, status);
+		stream_tell_not_opened(stream->path, stream->reader, status);
 		goto out;
 	}
 	walk_chunks(stream, walk);

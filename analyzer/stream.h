@@ -43,6 +43,14 @@ const char *stream_path(const struct stream *stream);
 const struct mt_header *stream_header(const struct stream *stream);
 const struct mt_names *stream_names(const struct stream *stream);
 
+/*
+ * For who reads a trace without a stream: open the bytes of `path`, "-" being standard input, and say
+ * why a trace was not opened, with the exit status for it. `reader` is NULL or, after MT_ERR_TOO_NEW,
+ * what mt_reader_new() gave.
+ */
+enum mt_status stream_open_source(struct mt_source **source_out, const char *path);
+void stream_tell_not_opened(const char *path, const struct mt_reader *reader, enum mt_status status);
+
 /* What the header walk found; the tail's part included. */
 struct stream_totals {
 	uint64_t file_bytes;            /* of the trace file */

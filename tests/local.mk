@@ -89,7 +89,8 @@ lint_tests = \
 	%D%/lint/exports.sh \
 	%D%/lint/headers.sh \
 	%D%/lint/text.sh
-golden_tests =
+golden_tests = \
+	%D%/golden/run.sh
 python_tests = \
 	%D%/python/test_format_doc.py \
 	%D%/python/test_log_rules.py
@@ -99,6 +100,8 @@ if WITH_PYTHON
 TESTS += $(python_tests)
 endif
 EXTRA_DIST += %D%/python/run.py $(lint_tests) $(golden_tests) $(python_tests)
+# Their expectations lie beside them.
+EXTRA_DIST += %D%/golden
 EXTRA_DIST += %D%/python/make_example.py %D%/python/refdecoder.py %D%/python/tracebuilder.py
 EXTRA_DIST += \
 	%D%/data/README.md \

@@ -1,0 +1,1 @@
+mkdir d && mtdump info d

@@ -1,0 +1,1 @@
+: >empty && mtdump verify empty

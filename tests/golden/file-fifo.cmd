@@ -1,0 +1,1 @@
+mkfifo f && mtdump verify f

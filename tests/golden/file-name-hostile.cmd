@@ -1,0 +1,1 @@
+mtdump info "$(printf 'a\033[2J\nmtdump: forged')"

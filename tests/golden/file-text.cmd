@@ -1,0 +1,1 @@
+echo "this is no trace" >text && mtdump info text

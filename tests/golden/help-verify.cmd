@@ -1,0 +1,1 @@
+mtdump verify --help

@@ -1,0 +1,1 @@
+mtdump info --jsno app.mtrace

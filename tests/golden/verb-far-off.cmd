@@ -1,0 +1,1 @@
+mtdump frobnicate app.mtrace

@@ -1,0 +1,1 @@
+mtdump inof app.mtrace
