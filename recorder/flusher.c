@@ -380,7 +380,7 @@ static void *flusher_main(void *argument)
 	/* Looked at again: another thread of the program may have closed it before the table was ours. */
 	flusher->private_descriptors = take_own_descriptors(flusher->fd) &&
 				       fd_is_trace(flusher, flusher->fd);
-	if (!flusher->warm)
+	if (!flusher->warm && atomic_load_explicit(&flusher->page->committed, memory_order_relaxed) == 0)
 		warm_up(flusher);
 	futex_bump(&flusher->ready);
 	for (;;) {
