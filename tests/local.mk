@@ -7,6 +7,7 @@
 #     SANITIZER_PRELOAD         the library to LD_PRELOAD into an interpreter (empty without ASan)
 
 unit_tests = \
+	%D%/unit/test_block \
 	%D%/unit/test_bytes \
 	%D%/unit/test_checksum \
 	%D%/unit/test_clock \
@@ -17,6 +18,7 @@ unit_tests = \
 	%D%/unit/test_json \
 	%D%/unit/test_line_table \
 	%D%/unit/test_message \
+	%D%/unit/test_names \
 	%D%/unit/test_options \
 	%D%/unit/test_out \
 	%D%/unit/test_progress \
@@ -47,6 +49,8 @@ AM_CPPFLAGS += $(CHECK_CFLAGS)
 
 # Programs whose allocations fail on demand (failing_alloc.h).
 failing_alloc_ldflags = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
+%C%_unit_test_block_LDFLAGS = $(AM_LDFLAGS) $(failing_alloc_ldflags)
+%C%_unit_test_names_LDFLAGS = $(AM_LDFLAGS) $(failing_alloc_ldflags)
 %C%_unit_test_reader_LDFLAGS = $(AM_LDFLAGS) $(failing_alloc_ldflags)
 
 if HAVE_CHECK
