@@ -24,7 +24,10 @@ static int tool = -1;
 
 static inline uint32_t offset_of(PyObject *number)
 {
-	return (uint32_t)PyLong_AsLong(number);         /* an exact int below 2^31: cannot fail */
+	/* An exact int below 2^31, so nearly always compact; the second way cannot fail either. */
+	const PyLongObject *const offset = (const PyLongObject *)number;
+	return (uint32_t)(PyUnstable_Long_IsCompact(offset) ? PyUnstable_Long_CompactValue(offset)
+							    : PyLong_AsLong(number));
 }
 
 static inline PyObject *python_event(PyObject *const *args, unsigned kind_flags)
