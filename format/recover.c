@@ -15,7 +15,7 @@
 #include "format/writer.h"
 
 #define HEADER_MAX      (MT_SKIPPABLE_SIZE + MT_CHUNK_FRAME_MAX)
-#define WINDOW_FIRST    (2 * HEADER_MAX)
+#define WINDOW_FIRST    HEADER_MAX
 /* A candidate starts this much before its tag or its signature. */
 #define TAG_AT          MT_SKIPPABLE_SIZE
 #define SIGNATURE_SIZE  7               /* the part of the signature without line ends */
@@ -29,12 +29,11 @@ struct window {
 	bool is_last;           /* it reaches the end of the source */
 };
 
-/* Where the next `pattern` is, at or after `at` in the window; window->size if there is none. */
-static size_t find(const struct window *window, size_t at, const char *pattern, size_t size)
+/* Where the first `pattern` in data[at, end) is; `end` if there is none. */
+static size_t find(const uint8_t *data, size_t at, size_t end, const char *pattern, size_t size)
 {
-	const uint8_t *p = at < window->size ?
-		memmem(window->data + at, window->size - at, pattern, size) : NULL;
-	return p ? (size_t)(p - window->data) : window->size;
+	const uint8_t *p = at < end ? memmem(data + at, end - at, pattern, size) : NULL;
+	return p ? (size_t)(p - data) : end;
 }
 
 static bool has_magic(const uint8_t *data)
@@ -49,30 +48,31 @@ static bool has_magic(const uint8_t *data)
 static enum mt_status search_window(const struct window *window, uint64_t sequence_min,
 				    uint64_t *offset_out)
 {
-	size_t tag = find(window, TAG_AT, MT_CHUNK_TAG, 4);
-	size_t signature = find(window, TAG_AT, MT_FILE_MAGIC, SIGNATURE_SIZE);
-	while (tag < window->size || signature < window->size) {
-		const bool is_chunk = tag < signature;
-		const size_t at = (is_chunk ? tag : signature) - TAG_AT;
-		const uint8_t *const data = window->data + at;
+	const uint8_t *const bytes = window->data;
+	size_t tag = find(bytes, TAG_AT, window->size, MT_CHUNK_TAG, 4);
+	size_t from = TAG_AT;
+	for (;;) {
+		/* A signature has no tag in it, so it is looked for up to the tag alone. */
+		const size_t hit = find(bytes, from, tag, MT_FILE_MAGIC, SIGNATURE_SIZE);
+		if (hit == window->size)
+			break;
+		const size_t at = hit - TAG_AT;
+		const uint8_t *const data = bytes + at;
 		const size_t left = window->size - at;
-		if (left < HEADER_MAX && !window->is_last) {
-			*offset_out = window->offset + at;
-			return MT_END;
-		}
 		*offset_out = window->offset + at;
-		if (is_chunk) {
+		if (left < HEADER_MAX && !window->is_last)
+			return MT_END;
+		from = hit + 1;
+		if (hit == tag) {
 			struct mt_chunk_header chunk;
 			struct mt_in part;
 			if (mt_chunk_decode(data, left, &chunk, &part) == MT_OK &&
 			    chunk.sequence >= sequence_min)
 				return MT_OK;
-			tag = find(window, tag + 1, MT_CHUNK_TAG, 4);
-		} else {
-			if (has_magic(data) && left >= TAG_AT + MT_FILE_MAGIC_SIZE &&
-			    memcmp(data + TAG_AT, MT_FILE_MAGIC, MT_FILE_MAGIC_SIZE) == 0)
-				return MT_ERR_NOT_TRACE;
-			signature = find(window, signature + 1, MT_FILE_MAGIC, SIGNATURE_SIZE);
+			tag = find(bytes, from, window->size, MT_CHUNK_TAG, 4);
+		} else if (has_magic(data) && left >= TAG_AT + MT_FILE_MAGIC_SIZE &&
+			   memcmp(data + TAG_AT, MT_FILE_MAGIC, MT_FILE_MAGIC_SIZE) == 0) {
+			return MT_ERR_NOT_TRACE;
 		}
 	}
 	/* The beginning of a tag may stand at the very end: look at those bytes again. */

@@ -44,14 +44,14 @@ START_TEST(a_chunk_is_found_at_every_offset)
 {
 	static const size_t parts[] = { 0, 100, MT_CHUNK_FRAME_MAX - MT_CHUNK_FRAME_MIN };
 	/* The windows end here, if nothing looks like a chunk. */
-	static const size_t borders[] = { 0, 8208, 8208 + 32832, 8208 + 32832 + 131328, 434512, 696656 };
+	static const size_t borders[] = { 0, 4104, 20506, 86156, 348286, 610416 };
 	uint8_t *const data = malloc(SIZE);
 	ck_assert_ptr_nonnull(data);
 	memset(data, 0x11, SIZE);
 	for (int part = 0; part < COUNT(parts); part++) {
 		for (int border = 0; border < COUNT(borders); border++) {
 			const size_t from = borders[border] < 4200 ? 0 : borders[border] - 4200;
-			for (size_t at = from; at < borders[border] + 60; at += at + 10 < borders[border] ? 37 : 1) {
+			for (size_t at = from; at < borders[border] + 60; at += at + 80 < borders[border] ? 37 : 1) {
 				uint64_t offset;
 				const size_t size = at + put_chunk(data + at, 5, parts[part]);
 				/* The last bytes of the source, then with others behind. */
