@@ -1,6 +1,7 @@
 # docs/: the specification, the reasons, the man pages, the documented example.
 
 dist_man_MANS += \
+	%D%/mtdump.1 \
 	%D%/mtrace-format.5
 
 EXTRA_DIST += \

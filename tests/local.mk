@@ -94,6 +94,7 @@ lint_tests = \
 	%D%/lint/headers.sh \
 	%D%/lint/text.sh
 golden_tests = \
+	%D%/golden/man.sh \
 	%D%/golden/run.sh
 python_tests = \
 	%D%/python/test_format_doc.py \
