@@ -110,7 +110,9 @@ static bool check_item(struct verify *verify, uint64_t offset, unsigned type, st
 			verify_problem(verify, offset, "string %" PRIu32 " has %zu bytes", id, size - 4);
 			return false;
 		}
-		return !in.failed && check_definition(verify, offset, "string", id, &marks->strings, joined);
+		if (in.failed)
+			break;
+		return check_definition(verify, offset, "string", id, &marks->strings, joined);
 	case MT_ITEM_CODE:
 		for (int i = 0; i < 3; i++)
 			check_string(verify, offset, marks, "code", id, mt_get_u32(&in));

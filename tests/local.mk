@@ -11,6 +11,8 @@ unit_tests = \
 	%D%/unit/test_bytes \
 	%D%/unit/test_checksum \
 	%D%/unit/test_clock \
+	%D%/unit/test_digits \
+	%D%/unit/test_filter \
 	%D%/unit/test_header \
 	%D%/unit/test_id_table \
 	%D%/unit/test_index \
@@ -25,11 +27,13 @@ unit_tests = \
 	%D%/unit/test_reader \
 	%D%/unit/test_record \
 	%D%/unit/test_recover \
+	%D%/unit/test_resolve \
 	%D%/unit/test_ring \
 	%D%/unit/test_rss \
 	%D%/unit/test_strings \
 	%D%/unit/test_tail \
 	%D%/unit/test_units \
+	%D%/unit/test_verify \
 	%D%/unit/test_writer
 fuzz_targets =
 
