@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "format/names.h"
@@ -377,6 +378,7 @@ static void *flusher_main(void *argument)
 	enum stop stop;
 
 	prctl(PR_SET_NAME, "mtrace-flusher");
+	flusher->tid = (pid_t)syscall(SYS_gettid);
 	/* Looked at again: another thread of the program may have closed it before the table was ours. */
 	flusher->private_descriptors = take_own_descriptors(flusher->fd) &&
 				       fd_is_trace(flusher, flusher->fd);
@@ -439,11 +441,25 @@ int flusher_run(struct flusher *flusher)
 	return 0;
 }
 
+/*
+ * pthread_join() returns a moment before the kernel has taken the thread off the process's list, and Python 3.12
+ * and later warn about a fork by the length of that list. Bounded, in case the number is in use again.
+ */
+static void wait_until_gone(pid_t tid)
+{
+	const struct timespec nap = { .tv_nsec = 20000 };
+	const pid_t pid = getpid();
+
+	for (int tries = 0; tries < 500 && syscall(SYS_tgkill, pid, tid, 0) == 0; tries++)
+		nanosleep(&nap, NULL);
+}
+
 static void end_thread(struct flusher *flusher, enum stop stop)
 {
 	atomic_store_explicit(&flusher->stop, stop, memory_order_release);
 	flusher_wake(flusher);
 	pthread_join(flusher->thread, NULL);
+	wait_until_gone(flusher->tid);
 	flusher->running = false;
 	flusher->private_descriptors = false;
 }

