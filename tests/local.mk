@@ -32,6 +32,7 @@ unit_tests = \
 	%D%/unit/test_rss \
 	%D%/unit/test_strings \
 	%D%/unit/test_tail \
+	%D%/unit/test_timeline \
 	%D%/unit/test_units \
 	%D%/unit/test_verify \
 	%D%/unit/test_writer
