@@ -1,18 +1,21 @@
 /*
  * How fast blocks are sealed and opened, and how small they are. Not part of "make check".
  *
- *     bench_block [MILLIONS]
+ *     bench_block [MILLIONS | TRACE]
  *
- * The records are made to resemble what real programs gave: loops over call trees of some hundred
+ * The records are those of a trace, or made to resemble what real programs gave: loops over call trees of some hundred
  * functions, calls 0.1 to 3 us apart with a long tail, RSS that moves at one event in some thousand,
  * a thread switch now and then.
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "format/block.h"
+#include "format/io.h"
+#include "format/reader.h"
 
 enum { FUNCTIONS = 400, CALLS_MAX = 12, DEPTH_MAX = 12 };
 
@@ -117,6 +120,39 @@ static void make_program(struct program *program)
 		run(program, (uint32_t)(draw(program) % (FUNCTIONS / 4)), 0);
 }
 
+/* All records of a trace, or false. */
+static bool read_trace(struct program *program, const char *path)
+{
+	struct mt_source *source = NULL;
+	struct mt_reader *reader = NULL;
+	struct mt_chunk chunk;
+	struct mt_block block;
+	const uint8_t *payload;
+	if (mt_source_file(&source, path) != MT_OK || mt_reader_new(&reader, source, NULL) != MT_OK)
+		return false;
+	mt_block_init(&block);
+	while (mt_reader_next(reader, &chunk) == MT_OK) {
+		if (chunk.header.kind != MT_CHUNK_EVENTS)
+			continue;
+		const size_t count = program->count + chunk.dir.zone.n_events;
+		struct mt_record *records = realloc(program->records, count * sizeof(*records));
+		if (!records)
+			return false;
+		program->records = records;
+		if (mt_reader_payload(reader, &chunk, &payload) != MT_OK ||
+		    mt_block_open(&block, &chunk.dir, payload, MT_BLOCK_ALL) != MT_OK)
+			return false;
+		for (size_t i = 0; i < chunk.dir.zone.n_events; i++) {
+			const struct mt_event event = mt_block_event(&block, i);
+			records[program->count++] = mt_record_pack(&event);
+		}
+	}
+	mt_block_release(&block);
+	mt_reader_free(reader);
+	mt_source_close(source);
+	return program->count;
+}
+
 static double seconds(void)
 {
 	struct timespec now;
@@ -160,18 +196,32 @@ static void open_all(const struct kept *kept, size_t n_blocks, size_t count, uns
 
 int main(int argc, char **argv)
 {
-	const size_t count = (size_t)(argc > 1 ? atof(argv[1]) * 1e6 : 4e6);
-	const size_t n_blocks = (count + MT_BLOCK_RECORDS - 1) / MT_BLOCK_RECORDS;
+	const char *const what = argc > 1 ? argv[1] : "4";
 	struct program *program = calloc(1, sizeof(*program));
+	if (!program)
+		return 1;
+	if (strspn(what, "0123456789.") < strlen(what)) {
+		if (!read_trace(program, what)) {
+			fprintf(stderr, "bench_block: cannot read '%s'\n", what);
+			return 1;
+		}
+	} else {
+		program->room = (size_t)(atof(what) * 1e6);
+		program->records = calloc(program->room, sizeof(*program->records));
+		if (!program->room || !program->records)
+			return 1;
+		program->random = 88172645463325252U;
+		program->rss = 30000;
+		make_program(program);
+	}
+
+	const size_t count = program->count;
+	const size_t n_blocks = (count + MT_BLOCK_RECORDS - 1) / MT_BLOCK_RECORDS;
 	struct kept *kept = calloc(n_blocks, sizeof(*kept));
 	const size_t memory_size = mt_sealer_size(MT_BLOCK_RECORDS);
 	void *memory = malloc(memory_size);
-	if (!program || !kept || !memory || !(program->records = calloc(count, MT_RECORD_SIZE)))
+	if (!kept || !memory)
 		return 1;
-	program->room = count;
-	program->random = 88172645463325252U;
-	program->rss = 30000;
-	make_program(program);
 	memset(memory, 0, memory_size);
 	struct mt_sealer *sealer = mt_sealer_init(memory, MT_BLOCK_RECORDS, 1);
 	if (!sealer)
