@@ -328,6 +328,8 @@ bool session_flush(struct session *session, uint64_t timeout_ns)
 	const uint64_t defs = atomic_load_explicit(&page->defs_committed, memory_order_acquire);
 	uint64_t passed = 0;
 
+	if (session->parked)
+		unpark(session);
 	flusher_want(flusher);
 	for (;;) {
 		const uint32_t freed = atomic_load_explicit(&flusher->freed, memory_order_acquire);

@@ -178,7 +178,10 @@ uint32_t session_define_thread(struct session *session, uint64_t native_id, uint
 void session_name_thread(struct session *session, uint32_t index, uint64_t native_id, uint64_t ident,
 			 uint32_t name);
 
-/* Write out everything recorded so far and wait for it, at most `timeout_ns`. */
+/*
+ * Write out everything recorded so far and wait for it, at most `timeout_ns`. False if it is not all
+ * written: out of time, or trouble with the disk. Under the GIL.
+ */
 bool session_flush(struct session *session, uint64_t timeout_ns);
 
 #endif

@@ -13,6 +13,7 @@ unit_tests = \
 	%D%/unit/test_clock \
 	%D%/unit/test_digits \
 	%D%/unit/test_filter \
+	%D%/unit/test_flusher \
 	%D%/unit/test_header \
 	%D%/unit/test_id_table \
 	%D%/unit/test_index \
@@ -30,6 +31,7 @@ unit_tests = \
 	%D%/unit/test_resolve \
 	%D%/unit/test_ring \
 	%D%/unit/test_rss \
+	%D%/unit/test_session \
 	%D%/unit/test_strings \
 	%D%/unit/test_tail \
 	%D%/unit/test_timeline \
