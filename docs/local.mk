@@ -8,4 +8,5 @@ EXTRA_DIST += \
 	%D%/examples/documented.py
 
 dist_doc_DATA = \
+	%D%/design.md \
 	%D%/format.md
