@@ -46,6 +46,7 @@ struct info {
 	const struct mt_header *header;
 	const struct stream_totals *totals;
 	struct resolve *resolve;
+	uint64_t events_in_file;        /* the others are in the tail */
 	struct peak peak;
 };
 
@@ -104,12 +105,14 @@ static void find_in_block(struct peak *peak, const struct mt_block *block, uint3
 	}
 }
 
-static void find_peak(struct info *info)
+static void visit_blocks(struct info *info)
 {
 	struct stream_block block;
 
-	while (!info->peak.known && stream_next(info->stream, &block)) {
-		if (block.zone.rss_max != info->totals->rss_max)
+	while (stream_next(info->stream, &block)) {
+		if (block.offset != UINT64_MAX)
+			info->events_in_file += block.zone.n_default;
+		if (info->peak.known || block.zone.rss_max != info->totals->rss_max)
 			continue;
 		const struct mt_block *const records = stream_decode(info->stream, MT_BLOCK_ALL);
 		if (records)
@@ -215,13 +218,25 @@ static bool parent_of(const struct mt_header *header, struct parent *parent_out)
 }
 
 /* Hundredths of a byte that an event takes on disk, all of the file counted. */
-static uint64_t centibytes_an_event(const struct stream_totals *totals)
+static uint64_t centibytes_an_event(const struct info *info)
 {
-	const uint64_t in_file = totals->events;
-	return in_file ? (uint64_t)((unsigned __int128)totals->file_bytes * 100 / in_file) : 0;
+	const uint64_t count = info->events_in_file;
+	const unsigned __int128 centibytes = (unsigned __int128)info->totals->file_bytes * 100;
+	return count ? (uint64_t)((centibytes + count / 2) / count) : 0;
 }
 
 /* ---- JSON: names and types here are documented in mtdump.1 and only ever added to ---- */
+
+/* A name of ours as one word, for programs to compare. */
+static const char *identifier(const char *name)
+{
+	static char room[32];
+	size_t i = 0;
+	for (; name[i] && i < sizeof(room) - 1; i++)
+		room[i] = name[i] == ' ' ? '_' : name[i];
+	room[i] = '\0';
+	return room;
+}
 
 static void json_tlv(struct json *json, const struct mt_header *header, const char *key,
 		     enum mt_tlv type)
@@ -288,10 +303,10 @@ static void json_recorder(struct json *json, const struct mt_header *header)
 
 	json_object_begin(json, "recorder");
 	json_tlv(json, header, "writer", MT_TLV_WRITER);
-	json_string(json, "hook", WORD(hook_words, header->hook));
-	json_string(json, "clock", WORD(clock_words, header->clock_id));
+	json_string(json, "hook", identifier(WORD(hook_words, header->hook)));
+	json_string(json, "clock", identifier(WORD(clock_words, header->clock_id)));
 	json_milli(json, "tick_ns", (uint64_t)header->tick_num * 1000 / header->tick_den);
-	json_string(json, "rss_source", WORD(source_words, header->rss_source));
+	json_string(json, "rss_source", identifier(WORD(source_words, header->rss_source)));
 	json_uint(json, "rss_gap_ns", rule.gap_ns);
 	json_uint(json, "rss_max_age_ns", rule.max_age_ns);
 	json_uint(json, "rss_granularity_pages", rule.granularity_pages);
@@ -359,7 +374,7 @@ static void json_lost(struct json *json, const struct stream_totals *totals)
 	json_bool(json, "reasons_known", totals->lost_reasons_known);
 	json_object_begin(json, "by_reason");
 	for (int i = 0; i < MT_LOST_COUNT; i++)
-		json_uint(json, lost_words[i], totals->lost[i]);
+		json_uint(json, identifier(lost_words[i]), totals->lost[i]);
 	json_object_end(json);
 	json_object_end(json);
 }
@@ -376,9 +391,10 @@ static void json_file(struct json *json, const struct info *info)
 	json_string(json, "format", format);
 	json_string(json, "uuid", uuid);
 	json_uint(json, "file_bytes", totals->file_bytes);
-	json_milli(json, "bytes_per_event", centibytes_an_event(totals) * 10);
+	json_milli(json, "bytes_per_event", centibytes_an_event(info) * 10);
 	json_bool(json, "closed", totals->closed);
-	json_string(json, "ended", totals->closed ? WORD(end_words, totals->end_reason) : NULL);
+	json_string(json, "ended",
+		    totals->closed ? identifier(WORD(end_words, totals->end_reason)) : NULL);
 	json_bool(json, "tail_joined", totals->tail_joined);
 	json_uint(json, "tail_records", totals->tail_records);
 	json_uint(json, "damaged_places", totals->damaged);
@@ -403,7 +419,7 @@ static void print_json(struct out *out, const struct info *info)
 		format_uuid(parent.uuid, text);
 		json_object_begin(&json, "parent");
 		json_string(&json, "uuid", text);
-		json_string(&json, "reason", WORD(parent_words, parent.reason));
+		json_string(&json, "reason", identifier(WORD(parent_words, parent.reason)));
 		json_uint(&json, "records", parent.records);
 		json_object_end(&json);
 	} else {
@@ -466,7 +482,7 @@ static void text_argv(struct out *out, const struct mt_header *header)
 static void text_file(struct out *out, const struct info *info)
 {
 	const struct stream_totals *const totals = info->totals;
-	const uint64_t centibytes = centibytes_an_event(totals);
+	const uint64_t centibytes = centibytes_an_event(info);
 	char size[32], uuid[37];
 
 	format_uuid(info->header->uuid, uuid);
@@ -474,7 +490,7 @@ static void text_file(struct out *out, const struct info *info)
 	out_printf(out, "%u.%u, %s\n", info->header->version_major, info->header->version_minor, uuid);
 	label(out, "size");
 	out_printf(out, "%s", units_format_size((int64_t)totals->file_bytes, size, sizeof(size)));
-	if (totals->events)
+	if (info->events_in_file)
 		out_printf(out, ", %" PRIu64 ".%02u bytes an event", centibytes / 100,
 			   (unsigned)(centibytes % 100));
 	out_string(out, "\n");
@@ -673,8 +689,7 @@ static void info_trace(struct out *out, const char *path, const struct info_opti
 		message_error(EXIT_LIMIT, path, "%s", mt_status_string(MT_ERR_NO_MEMORY));
 		goto out;
 	}
-	if (info.totals->records)
-		find_peak(&info);
+	visit_blocks(&info);
 	if (options->json)
 		print_json(out, &info);
 	else
