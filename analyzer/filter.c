@@ -302,9 +302,11 @@ bool filter_zone(const struct filter *filter, const struct mt_zone *zone)
 		return false;
 	if (zone->clock_last < filter->ticks_from || zone->clock_first > filter->ticks_to)
 		return false;
-	/* A record without a number of its own counts as the one before it. */
-	if (zone->first_event && zone->first_event - 1 > filter->event_to)
+	/* A record without a number of its own counts as the event before, which may be in the block before. */
+	const uint64_t first = zone->first_event - (filter->types && zone->first_event);
+	const uint64_t last = zone->first_event + zone->n_default - !filter->types;
+	if (first > filter->event_to)
 		return false;
-	/* LOST records inside make the last number higher than this. */
-	return zone->kinds[MT_KIND_META] || zone->first_event + zone->n_default >= filter->event_from;
+	/* LOST records inside make the last number higher than that. */
+	return zone->kinds[MT_KIND_META] || last >= filter->event_from;
 }

@@ -32,6 +32,7 @@ unit_tests = \
 	%D%/unit/test_ring \
 	%D%/unit/test_rss \
 	%D%/unit/test_session \
+	%D%/unit/test_select \
 	%D%/unit/test_strings \
 	%D%/unit/test_tail \
 	%D%/unit/test_timeline \

@@ -227,11 +227,11 @@ static const struct {
 	{ { .from = "0.000020" }, true },
 	{ { .to = "0.000009" }, false },
 	{ { .to = "0.000010" }, true },
-	{ { .from = "#110" }, true },                   /* not certain: an N.k may be behind 109 */
-	{ { .from = "#111" }, false },
 	{ { .from = "#109" }, true },
-	{ { .to = "#98" }, false },
-	{ { .to = "#99" }, true },                      /* 99.1 may be in it */
+	{ { .from = "#110" }, false },
+	{ { .to = "#99" }, false },
+	{ { .to = "#99", .types = true }, true },       /* 99.1 may be in it */
+	{ { .to = "#98", .types = true }, false },
 	{ { .to = "#100" }, true },
 };
 
