@@ -643,10 +643,14 @@ static void text_lost(struct out *out, const struct stream_totals *totals)
 		out_string(out, "nothing\n");
 		return;
 	}
-	out_printf(out, "%" PRIu64 " records", totals->lost_total);
-	for (int i = 0; i < MT_LOST_COUNT; i++)
-		if (totals->lost[i])
-			out_printf(out, ", %" PRIu64 " %s", totals->lost[i], lost_words[i]);
+	out_printf(out, "%" PRIu64 " record%s", totals->lost_total, totals->lost_total == 1 ? "" : "s");
+	const char *before = ": ";
+	for (int i = 0; i < MT_LOST_COUNT; i++) {
+		if (totals->lost[i]) {
+			out_printf(out, "%s%" PRIu64 " %s", before, totals->lost[i], lost_words[i]);
+			before = ", ";
+		}
+	}
 	out_string(out, "\n");
 }
 
@@ -675,12 +679,15 @@ static void print_text(struct out *out, const struct info *info)
 	text_lost(out, info->totals);
 }
 
-static void info_trace(struct out *out, const char *path, const struct info_options *options)
+/* True if there was something to print; `before` goes in front of it. */
+static bool info_trace(struct out *out, const char *path, const char *before,
+		       const struct info_options *options)
 {
 	struct info info = { .stream = stream_open(path, NULL) };
+	bool printed = false;
 
 	if (!info.stream)
-		return;
+		return false;
 	info.path = stream_path(info.stream);
 	info.header = stream_header(info.stream);
 	info.totals = stream_totals(info.stream);
@@ -690,6 +697,8 @@ static void info_trace(struct out *out, const char *path, const struct info_opti
 		goto out;
 	}
 	visit_blocks(&info);
+	printed = true;
+	out_string(out, before);
 	if (options->json)
 		print_json(out, &info);
 	else
@@ -697,6 +706,7 @@ static void info_trace(struct out *out, const char *path, const struct info_opti
 out:
 	resolve_free(info.resolve);
 	stream_close(info.stream);
+	return printed;
 }
 
 void cmd_info(const struct command *command, int argc, char **argv)
@@ -720,11 +730,9 @@ void cmd_info(const struct command *command, int argc, char **argv)
 	if (!out)
 		return;
 	progress_begin("reading");
-	for (int i = first; i < argc && !out_failed(out); i++) {
-		if (i > first && !options.json)
-			out_string(out, "\n");
-		info_trace(out, argv[i], &options);
-	}
+	bool any = false;
+	for (int i = first; i < argc && !out_failed(out); i++)
+		any |= info_trace(out, argv[i], any && !options.json ? "\n" : "", &options);
 	progress_end();
 	out_close(out);
 }

@@ -331,13 +331,18 @@ static void verify_tail(struct run *run)
 	if (run->ended || run->is_stdin || asprintf(&path, "%s.tail", run->path) < 0)
 		return;
 	enum mt_status status = mt_source_file(&source, path);
-	if (status != MT_OK && errno == ENOENT)
+	if (status == MT_ERR_IO && errno == ENOENT) {
+		if (run->verify.header->flags_compat & MT_COMPAT_TAIL)
+			message_note(run->path, "not closed, and its tail is missing");
 		goto out;
+	}
 	if (status == MT_OK)
 		status = mt_tail_image_read(source, &image);
 	if (status == MT_OK)
 		join_tail(run, &image);
-	else if (status == MT_ERR_CORRUPT || status == MT_ERR_TRUNCATED || status == MT_ERR_NOT_TRACE)
+	else if (status == MT_ERR_NOT_TRACE)
+		message_note(run->path, "the file beside it is no tail, left out");
+	else if (status == MT_ERR_CORRUPT || status == MT_ERR_TRUNCATED)
 		verify_problem(&run->verify, UINT64_MAX, "tail: %s", mt_status_string(status));
 	else
 		message_trace_error(path, UINT64_MAX, status, "cannot read");
@@ -349,20 +354,24 @@ out:
 
 /* ---- the whole ---- */
 
+static void print_count(struct out *out, const char *before, uint64_t count, const char *what)
+{
+	out_printf(out, "%s%" PRIu64 " %s%s", before, count, what, count == 1 ? "" : "s");
+}
+
 static void print_summary(struct run *run)
 {
 	struct out *const out = run->out;
 
 	out_printf(out, "%s: ", message_quote(run->path));
 	if (run->verify.problems)
-		out_printf(out, "%" PRIu64 " problem%s in ", run->verify.problems,
-			   run->verify.problems == 1 ? "" : "s");
-	else if (run->unsupported)
-		out_printf(out, "%" PRIu64 " unsupported in ", run->unsupported);
-	else
-		out_string(out, "sound: ");
-	out_printf(out, "%" PRIu64 " chunks, %" PRIu64 " blocks, %" PRIu64 " records", run->chunks,
-		   run->blocks, run->records);
+		print_count(out, "", run->verify.problems, "problem");
+	if (run->unsupported)
+		print_count(out, run->verify.problems ? ", " : "", run->unsupported, "unsupported part");
+	out_string(out, run->verify.problems || run->unsupported ? " in " : "sound: ");
+	print_count(out, "", run->chunks, "chunk");
+	print_count(out, ", ", run->blocks, "block");
+	print_count(out, ", ", run->records, "record");
 	if (run->tail_records)
 		out_printf(out, ", %" PRIu64 " in the tail", run->tail_records);
 	if (!run->ended)

@@ -4,7 +4,8 @@
 #     tests/golden/run.sh [NAME...]           compare (all, or these)
 #     UPDATE=1 tests/golden/run.sh [NAME...]  write what is expected anew; then read the difference
 #
-# A command runs in an empty directory of its own, in which `traces` is tests/traces.
+# A command runs in an empty directory of its own, in which `traces` is tests/traces, and the command
+# `example` makes example.mtrace, the trace of format.md §16.
 
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -15,7 +16,9 @@ trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' HUP INT TERM
 mkdir "$scratch/bin"
 printf '#!/bin/sh\nexec "%s" "$@"\n' "$MTDUMP" >"$scratch/bin/mtdump"
-chmod +x "$scratch/bin/mtdump"
+printf '#!/bin/sh\nexec sh "%s" "%s" >example.mtrace\n' "$here/example.sh" "$here/../../docs/format.md" \
+	>"$scratch/bin/example"
+chmod +x "$scratch/bin/mtdump" "$scratch/bin/example"
 
 PATH=$scratch/bin:$PATH
 LC_ALL=C TZ=UTC TERM=dumb

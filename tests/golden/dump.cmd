@@ -1,0 +1,1 @@
+example && mtdump dump example.mtrace

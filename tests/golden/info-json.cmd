@@ -1,0 +1,1 @@
+example && mtdump info --json example.mtrace

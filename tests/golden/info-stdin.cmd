@@ -1,0 +1,1 @@
+example && mtdump info - <example.mtrace | head -n 3

@@ -1,0 +1,1 @@
+example && mtdump info -o out example.mtrace && wc -l <out && ls

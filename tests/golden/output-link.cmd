@@ -1,0 +1,1 @@
+example && ln -s target out && mtdump info --force -o out example.mtrace; ls

@@ -1,0 +1,1 @@
+example && mtdump info --force -o example.mtrace example.mtrace; mtdump verify example.mtrace

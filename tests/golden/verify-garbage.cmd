@@ -1,0 +1,1 @@
+example && { cat example.mtrace; echo garbage; } >bad && mtdump verify bad

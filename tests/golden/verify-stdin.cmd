@@ -1,0 +1,1 @@
+example && mtdump verify - <example.mtrace

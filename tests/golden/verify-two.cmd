@@ -1,0 +1,1 @@
+example && cat example.mtrace example.mtrace >two && mtdump verify two
