@@ -35,6 +35,7 @@ unit_tests = \
 	%D%/unit/test_select \
 	%D%/unit/test_strings \
 	%D%/unit/test_tail \
+	%D%/unit/test_traces \
 	%D%/unit/test_timeline \
 	%D%/unit/test_units \
 	%D%/unit/test_verify \
@@ -103,7 +104,8 @@ lint_tests = \
 	%D%/lint/text.sh
 golden_tests = \
 	%D%/golden/man.sh \
-	%D%/golden/run.sh
+	%D%/golden/run.sh \
+	%D%/traces/check.sh
 python_tests = \
 	%D%/python/test_format_doc.py \
 	%D%/python/test_log_rules.py
@@ -115,6 +117,14 @@ endif
 EXTRA_DIST += %D%/python/run.py $(lint_tests) $(golden_tests) $(python_tests)
 # Their expectations lie beside them.
 EXTRA_DIST += %D%/golden
+
+# The test traces are in the tree; "make traces" makes them anew.
+EXTRA_DIST += %D%/traces
+EXTRA_PROGRAMS += %D%/traces/make_traces
+CLEANFILES += %D%/traces/make_traces
+traces: %D%/traces/make_traces
+	$(EMULATOR) %D%/traces/make_traces $(srcdir)/%D%/traces
+.PHONY: traces
 EXTRA_DIST += %D%/python/make_example.py %D%/python/refdecoder.py %D%/python/tracebuilder.py
 EXTRA_DIST += \
 	%D%/data/README.md \
