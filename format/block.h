@@ -63,7 +63,8 @@ size_t mt_sealer_size(size_t max_records);
 
 /*
  * Build a sealer in `memory` (mt_sealer_size() bytes, 16-byte aligned, borrowed until the end; there
- * is nothing to free). `level` is zstd's, 1 in the recorder. NULL if zstd refuses.
+ * is nothing to free). `level` is zstd's, 1 in the recorder. NULL if zstd refuses, or if the level needs
+ * more memory than level 1, for which the size is.
  */
 struct mt_sealer *mt_sealer_init(void *memory, size_t max_records, int level);
 
@@ -80,7 +81,8 @@ struct mt_sealed {
 
 /*
  * Seal `count` records (1..max_records), given as two runs because a ring wraps: `first_count` at
- * `first`, the rest at `second`. Reads *chain and, on success, moves it past the block.
+ * `first`, the rest at `second`. Reads *chain and, on success, moves it past the block. A clock that
+ * steps back inside the block is written as the last value (format.md §5.1).
  * Never allocates. MT_ERR_LIMIT if zstd fails, which a correct sealer never sees.
  */
 enum mt_status mt_sealer_seal(struct mt_sealer *sealer, struct mt_chain *chain,
@@ -157,7 +159,7 @@ enum mt_block_part {
  * Decode the wanted parts of `payload` (dir->payload_size bytes). May be called again with other
  * parts for the same block: what was decoded stays. MT_ERR_CORRUPT leaves the block unusable.
  * Checks every frame's checksum and size, every SITE value, and that the zone map tells the truth
- * when all parts are asked for (kinds, n_default, clocks, rss, n_changed, sums, last).
+ * when one call asks for all parts (kinds, n_default, clocks, rss, n_changed, sums, threads, last).
  */
 enum mt_status mt_block_open(struct mt_block *block, const struct mt_block_dir *dir,
 			     const uint8_t *payload, unsigned parts);
