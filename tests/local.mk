@@ -28,11 +28,13 @@ unit_tests = \
 	%D%/unit/test_reader \
 	%D%/unit/test_record \
 	%D%/unit/test_recover \
+	%D%/unit/test_render_text \
 	%D%/unit/test_resolve \
 	%D%/unit/test_ring \
 	%D%/unit/test_rss \
 	%D%/unit/test_session \
 	%D%/unit/test_select \
+	%D%/unit/test_stream \
 	%D%/unit/test_strings \
 	%D%/unit/test_tail \
 	%D%/unit/test_traces \
@@ -93,6 +95,9 @@ EXTRA_DIST += %D%/unit/make_line_table_cases.py
 benches = %D%/bench/bench_block
 EXTRA_PROGRAMS += $(benches)
 CLEANFILES += $(benches)
+EXTRA_DIST += \
+	%D%/bench/bench_recorder.py \
+	%D%/bench/emptyhook.c
 benches: $(benches)
 .PHONY: benches
 
@@ -101,14 +106,28 @@ lint_tests = \
 	%D%/lint/arrows.sh \
 	%D%/lint/exports.sh \
 	%D%/lint/headers.sh \
+	%D%/lint/listed.sh \
 	%D%/lint/text.sh
 golden_tests = \
 	%D%/golden/man.sh \
 	%D%/golden/run.sh \
 	%D%/traces/check.sh
 python_tests = \
+	%D%/python/test_codes.py \
+	%D%/python/test_documented.py \
+	%D%/python/test_exceptions.py \
+	%D%/python/test_footprint.py \
+	%D%/python/test_fork.py \
 	%D%/python/test_format_doc.py \
-	%D%/python/test_log_rules.py
+	%D%/python/test_generators.py \
+	%D%/python/test_kill.py \
+	%D%/python/test_log_rules.py \
+	%D%/python/test_names.py \
+	%D%/python/test_oracle.py \
+	%D%/python/test_profile.py \
+	%D%/python/test_recursion.py \
+	%D%/python/test_runner.py \
+	%D%/python/test_threads.py
 
 TESTS += $(lint_tests) $(golden_tests)
 if WITH_PYTHON
@@ -125,18 +144,13 @@ CLEANFILES += %D%/traces/make_traces
 traces: %D%/traces/make_traces
 	$(EMULATOR) %D%/traces/make_traces $(srcdir)/%D%/traces
 .PHONY: traces
-EXTRA_DIST += %D%/python/make_example.py %D%/python/refdecoder.py %D%/python/tracebuilder.py
 EXTRA_DIST += \
-	%D%/data/README.md \
-	%D%/data/mixed-py3.11-threshold-1.log \
-	%D%/data/mixed-py3.11-threshold0.log \
-	%D%/data/mixed-py3.11-threshold1.log \
-	%D%/data/mixed-py3.11-threshold100000.log \
-	%D%/data/mixed-py3.11-threshold1000000.log \
-	%D%/data/seed-py3.11-all.log \
-	%D%/data/seed-py3.11-default.log \
-	%D%/data/seed-py3.8-all.log \
-	%D%/data/seed-py3.8-default.log
+	%D%/python/make_example.py \
+	%D%/python/refdecoder.py \
+	%D%/python/support.py \
+	%D%/python/tracebuilder.py
+# Logs, programs and what else tests compare with.
+EXTRA_DIST += %D%/data
 
 # A cross build's mtdump is started through the emulator, by a script of the same name.
 if EMULATED
