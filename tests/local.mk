@@ -15,6 +15,7 @@ unit_tests = \
 	%D%/unit/test_filter \
 	%D%/unit/test_flusher \
 	%D%/unit/test_header \
+	%D%/unit/test_host \
 	%D%/unit/test_id_table \
 	%D%/unit/test_index \
 	%D%/unit/test_io \
@@ -32,13 +33,14 @@ unit_tests = \
 	%D%/unit/test_resolve \
 	%D%/unit/test_ring \
 	%D%/unit/test_rss \
-	%D%/unit/test_session \
 	%D%/unit/test_select \
+	%D%/unit/test_session \
 	%D%/unit/test_stream \
 	%D%/unit/test_strings \
+	%D%/unit/test_summary \
 	%D%/unit/test_tail \
-	%D%/unit/test_traces \
 	%D%/unit/test_timeline \
+	%D%/unit/test_traces \
 	%D%/unit/test_units \
 	%D%/unit/test_verify \
 	%D%/unit/test_writer
