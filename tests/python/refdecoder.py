@@ -1238,8 +1238,9 @@ def log(trace, out, min_drss=None):
 
     def text(row, d_rss, since):
         filename, line, function = trace.resolve(row)
-        return "%-12d +%-6d %-12.6f %-8s %-80s#%4d %-32s %12d %12d\n" % (
-            row[1], row[1] - since, (trace.time_ns(row[2]) + age_ns) / 1e9, WHAT[row[3]],
+        us = (trace.time_ns(row[2]) + age_ns + 500) // 1000         # half a microsecond rounds up
+        return "%-12d +%-6d %-12s %-8s %-80s#%4d %-32s %12d %12d\n" % (
+            row[1], row[1] - since, "%d.%06d" % divmod(us, 1000000), WHAT[row[3]],
             printable(filename, "code", row[5]), -1 if line is None else line,
             printable(function, "function", row[6] if row[3] in (C_CALL, C_RETURN, C_EXCEPTION) else row[5]),
             row[8] * header.page_size, d_rss)
