@@ -65,6 +65,7 @@ failing_alloc_ldflags = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
 %C%_unit_test_block_LDFLAGS = $(AM_LDFLAGS) $(failing_alloc_ldflags)
 %C%_unit_test_names_LDFLAGS = $(AM_LDFLAGS) $(failing_alloc_ldflags)
 %C%_unit_test_reader_LDFLAGS = $(AM_LDFLAGS) $(failing_alloc_ldflags)
+%C%_unit_test_stream_LDFLAGS = $(AM_LDFLAGS) $(failing_alloc_ldflags)
 
 if HAVE_CHECK
 check_PROGRAMS += $(unit_tests)
