@@ -21,7 +21,7 @@ START_TEST(every_single_byte_is_printable_or_escaped)
 	const char byte = (char)_i;
 	char expected[8];
 	if (_i == '\\')
-		strcpy(expected, "\\\\");
+		snprintf(expected, sizeof(expected), "\\\\");
 	else if (_i >= 0x20 && _i < 0x7F)
 		snprintf(expected, sizeof(expected), "%c", _i);
 	else

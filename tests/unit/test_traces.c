@@ -21,7 +21,7 @@ static const char *directory(void)
 /* The tail beside a trace belongs to it and joins it. */
 static void check_tail(const char *path, const struct sample_reading *reading)
 {
-	char tail[4096];
+	char tail[8192];
 	struct mt_source *source;
 	struct mt_tail_image image;
 	struct mt_tail_join join;
