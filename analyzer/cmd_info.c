@@ -325,6 +325,32 @@ static void json_recorder(struct json *json, const struct mt_header *header)
 	json_object_end(json);
 }
 
+static void json_name(struct json *json, const struct mt_names *names, const char *key, uint32_t id)
+{
+	const struct mt_string *const name = mt_names_string(names, id);
+	if (name)
+		json_bytes(json, key, name->bytes, name->size);
+	else
+		json_null(json, key);
+}
+
+/* Names as they are, and not as resolve.h makes them safe for a terminal: JSON has its own escapes. */
+static void json_where(struct json *json, const struct info *info, const struct mt_event *event)
+{
+	const struct mt_names *const names = stream_names(info->stream);
+	const bool is_meta = event->kind == MT_KIND_META;
+	const bool is_c = event->kind >= MT_KIND_C_CALL && event->kind <= MT_KIND_C_RETURN;
+	const struct mt_code *const code = is_meta ? NULL : mt_names_code(names, event->code);
+	const struct mt_cfunc *const cfunc = is_c ? mt_names_cfunc(names, event->callee) : NULL;
+
+	json_name(json, names, "file", code ? code->filename : 0);
+	if (code)
+		json_int(json, "line", resolve_line(info->resolve, event));
+	else
+		json_null(json, "line");
+	json_name(json, names, "function", is_c ? (cfunc ? cfunc->name : 0) : (code ? code->name : 0));
+}
+
 static void json_peak(struct json *json, const struct info *info)
 {
 	const struct mt_event *const event = &info->peak.event;
@@ -339,9 +365,7 @@ static void json_peak(struct json *json, const struct info *info)
 	json_bool(json, "event_is_numbered", info->peak.numbered);
 	json_uint(json, "time_ns", ticks_to_ns(info->header, event->clock_ticks));
 	json_string(json, "what", kind_words[event->kind]);
-	json_string(json, "file", resolve_file(info->resolve, event));
-	json_int(json, "line", resolve_line(info->resolve, event));
-	json_string(json, "function", resolve_function(info->resolve, event));
+	json_where(json, info, event);
 	json_uint(json, "thread", event->thread);
 	json_object_end(json);
 }
@@ -353,13 +377,9 @@ static void json_threads(struct json *json, const struct info *info)
 	json_array_begin(json, "threads");
 	for (uint32_t i = 0; i < mt_names_thread_count(names); i++) {
 		const struct mt_thread *const thread = mt_names_thread(names, i);
-		const struct mt_string *const name = thread ? mt_names_string(names, thread->name) : NULL;
 		json_object_begin(json, NULL);
 		json_uint(json, "index", i);
-		if (name)
-			json_bytes(json, "name", name->bytes, name->size);
-		else
-			json_null(json, "name");
+		json_name(json, names, "name", thread ? thread->name : 0);
 		json_uint(json, "native_id", thread ? thread->native_id : 0);
 		json_uint(json, "ident", thread ? thread->ident : 0);
 		json_object_end(json);

@@ -1,0 +1,1 @@
+mtdump dump traces/good-names.mtrace | cut -f 11-

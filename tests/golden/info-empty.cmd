@@ -1,0 +1,1 @@
+mtdump info traces/good-empty.mtrace

@@ -1,0 +1,1 @@
+mtdump info traces/good-names.mtrace | grep -e threads -e peak

@@ -1,0 +1,1 @@
+mtdump info traces/good-tail-lost.mtrace

@@ -1,0 +1,1 @@
+mtdump info traces/unsupported-flag.mtrace traces/unsupported-major.mtrace

@@ -1,0 +1,1 @@
+for trace in traces/bad-*.mtrace; do mtdump verify "$trace" | head -n 4; done

@@ -1,0 +1,1 @@
+for trace in traces/unsupported-*.mtrace; do mtdump verify "$trace"; echo "exit status $?"; done
