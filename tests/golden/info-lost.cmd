@@ -1,1 +1,1 @@
-mtdump info --json traces/good-lost.mtrace | sed -n "/lost/,\$p"
+mtdump info --json traces/good-lost.mtrace | sed -n "/\"lost\": {/,\$p"
