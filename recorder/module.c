@@ -495,7 +495,10 @@ static PyObject *module_run(PyObject *module, PyObject *args)
 	if (!PyArg_ParseTuple(args, "O!O!O!:_run", &PyCode_Type, &code, &PyDict_Type, &globals,
 			      &profile_type, &profile))
 		return NULL;
-	recording_set_runner_frame(PyEval_GetFrame());
+	PyFrameObject *const frame = PyEval_GetFrame();
+	PyCodeObject *const runner = frame ? PyFrame_GetCode(frame) : NULL;
+	recording_set_runner(runner);
+	Py_XDECREF(runner);
 	if (profile_open(profile, false) < 0)
 		return NULL;
 	PyObject *const result = PyEval_EvalCode(code, globals, globals);

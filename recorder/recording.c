@@ -17,7 +17,7 @@ __thread struct recording_thread recording_thread __attribute__((tls_model("init
 static struct recording_slot *newest;
 
 /* The frame that called the runner's _run(): it and what is below are not the program's. */
-static PyFrameObject *runner_frame;
+static PyCodeObject *runner_code;
 
 /*
  * Threads
@@ -134,11 +134,11 @@ void recording_mute(bool muted)
 	recording_thread.serial = 0;
 }
 
-void recording_set_runner_frame(PyFrameObject *frame)
+void recording_set_runner(PyCodeObject *code)
 {
-	Py_XINCREF(frame);
-	Py_XDECREF(runner_frame);
-	runner_frame = frame;
+	Py_XINCREF(code);
+	Py_XDECREF(runner_code);
+	runner_code = code;
 }
 
 /*
@@ -156,13 +156,21 @@ static void put_frame(struct session *session, uint32_t thread, PyFrameObject *f
 		session_lose(session, MT_LOST_DEFINITIONS_FULL, kind_flags);
 }
 
+static bool is_runner(PyFrameObject *frame)
+{
+	PyCodeObject *const code = PyFrame_GetCode(frame);
+
+	Py_DECREF(code);        /* the frame has it */
+	return code == runner_code;
+}
+
 /* Frames of one thread, from `top` (a reference that is given away) down to the runner's, if it is there. */
 static void put_stack(struct session *session, uint32_t thread, PyFrameObject *top)
 {
 	size_t count = 0, room = 0;
 	PyFrameObject **frames = NULL;
 
-	while (top && top != runner_frame) {
+	while (top && !is_runner(top)) {
 		if (count == room) {
 			const size_t more = room ? room * 2 : 64;
 			PyFrameObject **const grown = PyMem_RawRealloc(frames, more * sizeof(*frames));

@@ -87,7 +87,10 @@ static inline bool recording_thread_index(struct session *session, uint32_t *ind
 /* From now on nothing of the calling thread is recorded, or again is. */
 void recording_mute(bool muted);
 
-/* This frame and those below it are the runner's: never written as live frames. NULL: none. */
-void recording_set_runner_frame(PyFrameObject *frame);
+/*
+ * The frame of this code and those below it are the runner's: never written as live frames. The code and not
+ * the frame, which would keep what is in its variables alive, the program's `__main__` among it.
+ */
+void recording_set_runner(PyCodeObject *code);
 
 #endif
