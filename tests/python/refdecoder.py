@@ -26,7 +26,8 @@ As a program:
     line      -1 where the line table has none; - where the code is unknown
 
 --log prints the documented log in its fixed layout. MIN_DRSS is in bytes; without it, the header's.
-Exit status: 0 whole, 3 damaged, 4 not a trace or unsupported, 5 cannot be read.
+Exit status, the first that is true: 5 cannot be read, 4 not a trace or partly unsupported,
+3 damaged, 0 whole.
 """
 
 import argparse
@@ -865,8 +866,8 @@ class Trace:
             if chunk.kind == EVENTS and len(self.blocks) == before:
                 hole = True
             if self.end:
-                if offset != self.size:
-                    self.notes.append("%d bytes behind END" % (self.size - offset))
+                if offset != self.size and not self._is_zero(offset):
+                    self._bad(offset, "%d bytes behind END" % (self.size - offset))
                 break
         self._hole_at_end = hole
 
@@ -1348,7 +1349,7 @@ def main(argv=None):
         print("refdecoder: '%s': at offset %d: %s" % (options.trace, offset, text), file=sys.stderr)
     for offset, text in dict.fromkeys(trace.unsupported):
         print("refdecoder: '%s': at offset %d: unsupported: %s" % (options.trace, offset, text), file=sys.stderr)
-    return 3 if trace.damage else 4 if trace.unsupported else 0
+    return 4 if trace.unsupported else 3 if trace.damage else 0
 
 
 if __name__ == "__main__":
