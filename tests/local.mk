@@ -117,6 +117,7 @@ golden_tests = \
 	%D%/traces/check.sh
 python_tests = \
 	%D%/python/test_codes.py \
+	%D%/python/test_decoders_agree.py \
 	%D%/python/test_documented.py \
 	%D%/python/test_exceptions.py \
 	%D%/python/test_footprint.py \
