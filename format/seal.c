@@ -332,7 +332,7 @@ static void scan_run(struct mt_sealer *sealer, struct scan *scan, const struct m
 	uint64_t clock = scan->clock, clock_of_last = 0, clock_or = 0;
 	size_t last_default = SIZE_MAX;
 	unsigned thread_before = thread_first;
-	uint32_t rss_same = ~(uint32_t)records[0].w2;   /* RSS that would change nothing; none yet */
+	uint64_t rss_same = UINT64_MAX; /* RSS that would change nothing; none yet: wider than any */
 	uint8_t flags_or = 0;
 
 	for (size_t i = 0; i < count; i++) {
@@ -366,7 +366,7 @@ static void scan_run(struct mt_sealer *sealer, struct scan *scan, const struct m
 			rss_step[i] = zigzag_u32(rss - scan->rss);
 			scan->rss_or |= rss_step[i];
 			scan_rss(scan, rss, is_default);
-			rss_same = scan->rss == scan->rss_before ? rss : ~rss;
+			rss_same = scan->rss == scan->rss_before ? rss : UINT64_MAX;
 		}
 		thread_xor[i] = (uint16_t)(thread ^ thread_first);
 		if (thread != thread_before) {

@@ -44,7 +44,11 @@ unit_tests = \
 	%D%/unit/test_units \
 	%D%/unit/test_verify \
 	%D%/unit/test_writer
-fuzz_targets =
+fuzz_targets = \
+	%D%/fuzz/fuzz_block \
+	%D%/fuzz/fuzz_file \
+	%D%/fuzz/fuzz_names \
+	%D%/fuzz/fuzz_tail
 
 # Unit tests (Check), one program a module, and what they share.
 check_LTLIBRARIES += libunit.la
@@ -91,6 +95,22 @@ endif
 check_PROGRAMS += $(fuzz_targets)
 fuzz-targets: $(fuzz_targets)
 .PHONY: fuzz-targets
+%C%_fuzz_fuzz_block_SOURCES = %D%/fuzz/fuzz_block.c %D%/fuzz/fuzz.h $(fuzz_driver)
+%C%_fuzz_fuzz_block_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+%C%_fuzz_fuzz_file_SOURCES = %D%/fuzz/fuzz_file.c %D%/fuzz/fuzz.h $(fuzz_driver)
+%C%_fuzz_fuzz_file_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+%C%_fuzz_fuzz_names_SOURCES = %D%/fuzz/fuzz_names.c %D%/fuzz/fuzz.h $(fuzz_driver)
+%C%_fuzz_fuzz_names_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+%C%_fuzz_fuzz_tail_SOURCES = %D%/fuzz/fuzz_tail.c %D%/fuzz/fuzz.h $(fuzz_driver)
+%C%_fuzz_fuzz_tail_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
+# The seeds are in the tree; "make corpus" makes them anew from the test traces.
+EXTRA_PROGRAMS += %D%/fuzz/make_corpus
+CLEANFILES += %D%/fuzz/make_corpus
+corpus: %D%/fuzz/make_corpus
+	$(EMULATOR) %D%/fuzz/make_corpus $(srcdir)/%D%/traces $(srcdir)/%D%/fuzz/corpus
+.PHONY: corpus
+EXTRA_DIST += %D%/fuzz/corpus %D%/fuzz/replay.c
 EXTRA_DIST += %D%/fuzz/run.sh
 EXTRA_DIST += %D%/unit/make_line_table_cases.py
 

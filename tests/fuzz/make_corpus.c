@@ -1,0 +1,186 @@
+/*
+ * Makes the seeds of the fuzz targets from the test traces:
+ *
+ *     make corpus                         from tests/traces into tests/fuzz/corpus
+ *     make_corpus TRACES CORPUS
+ *
+ * Seeds are named after the trace that they come from. What fuzzing finds is added to the corpus by
+ * hand, under a name that says what it was; this program never removes anything.
+ */
+#include <dirent.h>
+#include <string.h>
+#include <zstd.h>
+
+#include "tests/fuzz/fuzz.h"
+#include "tests/unit/sample.h"
+
+enum { SEED_MAX = 8192 };
+
+static const char *corpus;
+
+/* corpus/TARGET/NAME; only if it is small. */
+static void save(const char *target, const char *name, const void *data, size_t size)
+{
+	char path[4096];
+	if (size > SEED_MAX)
+		return;
+	snprintf(path, sizeof(path), "%s/%s/%s", corpus, target, name);
+	FILE *const file = fopen(path, "wb");
+	FUZZ_CHECK(file);
+	FUZZ_CHECK(fwrite(data, 1, size, file) == size);
+	FUZZ_CHECK(fclose(file) == 0);
+}
+
+static uint8_t *load(const char *path, size_t *size_out)
+{
+	static uint8_t data[1 << 16];
+	FILE *const file = fopen(path, "rb");
+	FUZZ_CHECK(file);
+	*size_out = fread(data, 1, sizeof(data), file);
+	fclose(file);
+	return data;
+}
+
+/* The input forms of fuzz_block.c. */
+static void save_block(const char *name, const struct mt_chunk *chunk, const uint8_t *payload)
+{
+	static uint8_t seed[1 << 17];
+	char seed_name[512];
+	struct mt_out out = mt_out_over(seed, sizeof(seed));
+	mt_put_u8(&out, 0);
+	mt_put_u8(&out, 1);
+	mt_put_u16(&out, (uint16_t)chunk->part_size);
+	mt_put_bytes(&out, chunk->part, chunk->part_size);
+	mt_put_bytes(&out, payload, (size_t)chunk->header.payload_size);
+	snprintf(seed_name, sizeof(seed_name), "raw-%s", name);
+	save("block", seed_name, seed, mt_out_size(&out));
+
+	const struct mt_block_dir *const dir = &chunk->dir;
+	out = mt_out_over(seed, sizeof(seed));
+	mt_put_u8(&out, 1);
+	mt_put_u8(&out, 0);
+	mt_put_bytes(&out, chunk->part, MT_EVENTS_FIXED);
+	mt_put_u8(&out, (uint8_t)dir->zone.n_cols);
+	for (int i = 0; i < dir->zone.n_cols; i++)
+		mt_put_bytes(&out, (const uint8_t[]){ dir->columns[i].id, dir->columns[i].enc,
+						      dir->columns[i].width }, 3);
+	for (uint32_t i = 0; i < dir->zone.n_planes; i++) {
+		static uint8_t plane[1 << 16];
+		const size_t size = ZSTD_decompress(plane, sizeof(plane), payload + dir->plane_offset[i],
+						    dir->plane_size[i]);
+		if (!ZSTD_isError(size))
+			mt_put_bytes(&out, plane, size);
+	}
+	snprintf(seed_name, sizeof(seed_name), "planes-%s", name);
+	save("block", seed_name, seed, mt_out_size(&out));
+
+	struct mt_block block;
+	mt_block_init(&block);
+	if (mt_block_open(&block, dir, payload, MT_BLOCK_ALL) == MT_OK) {
+		out = mt_out_over(seed, sizeof(seed));
+		mt_put_u8(&out, 2);
+		mt_put_u8(&out, 100);
+		mt_put_zeros(&out, 10);
+		for (uint32_t i = 0; i < block.zone.n_events; i++) {
+			const struct mt_event event = mt_block_event(&block, i);
+			mt_record_put(&out, mt_record_pack(&event));
+		}
+		snprintf(seed_name, sizeof(seed_name), "records-%s", name);
+		save("block", seed_name, seed, mt_out_size(&out));
+	}
+	mt_block_release(&block);
+}
+
+/* Of each trace the first block and the first definitions that differ in size from all before. */
+static void save_parts(const char *name, const uint8_t *data, size_t size)
+{
+	static uint64_t seen[256];
+	static size_t n_seen;
+	struct mt_source *source;
+	struct mt_reader *reader = NULL;
+	struct mt_chunk chunk;
+	enum mt_status status;
+	FUZZ_CHECK(mt_source_memory(&source, data, size) == MT_OK);
+	if (mt_reader_new(&reader, source, NULL) != MT_OK)
+		goto out;
+	while ((status = mt_reader_next(reader, &chunk)) == MT_OK || status == MT_ERR_TOO_NEW) {
+		const uint64_t mark = chunk.header.payload_size << 16 | chunk.header.kind;
+		const uint8_t *payload;
+		size_t i = 0;
+		while (i < n_seen && seen[i] != mark)
+			i++;
+		if (status != MT_OK || i < n_seen || n_seen == 256 ||
+		    mt_reader_payload(reader, &chunk, &payload) != MT_OK)
+			continue;
+		seen[n_seen++] = mark;
+		if (chunk.header.kind == MT_CHUNK_EVENTS)
+			save_block(name, &chunk, payload);
+		if (chunk.header.kind == MT_CHUNK_DEFS) {
+			static uint8_t items[1 << 16];
+			const size_t items_size = ZSTD_decompress(items + 1, sizeof(items) - 1, payload,
+								  (size_t)chunk.header.payload_size);
+			items[0] = 8;
+			if (!ZSTD_isError(items_size))
+				save("names", name, items, 1 + items_size);
+		}
+	}
+out:
+	mt_reader_free(reader);
+	mt_source_close(source);
+}
+
+/* The input form of fuzz_tail.c. */
+static void save_tail(const char *name, const uint8_t *data, size_t size)
+{
+	static uint8_t seed[SEED_MAX];
+	struct mt_out out = mt_out_over(seed, sizeof(seed));
+	FUZZ_CHECK(size > 2 * MT_TAIL_PAGE_SIZE);
+	mt_put_u8(&out, 2);
+	mt_put_u32(&out, 60);
+	mt_put_u32(&out, 0);
+	mt_put_bytes(&out, data, 320);
+	mt_put_bytes(&out, data + 2 * MT_TAIL_PAGE_SIZE, size - 2 * MT_TAIL_PAGE_SIZE);
+	save("tail", name, seed, mt_out_size(&out));
+
+	/* The definitions in the ring's place, where they begin. */
+	out = mt_out_over(seed, sizeof(seed));
+	mt_put_u8(&out, 2);
+	mt_put_u32(&out, 60);
+	mt_put_u32(&out, 0);
+	mt_put_bytes(&out, data, 320);
+	mt_put_bytes(&out, data + MT_TAIL_PAGE_SIZE, 700);
+	char seed_name[512];
+	snprintf(seed_name, sizeof(seed_name), "items-%s", name);
+	save("tail", seed_name, seed, mt_out_size(&out));
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 3) {
+		fputs("usage: make_corpus TRACES CORPUS\n", stderr);
+		return 2;
+	}
+	corpus = argv[2];
+	/* In the order of names, so that the same parts are chosen every time. */
+	struct dirent **entries;
+	const int count = scandir(argv[1], &entries, NULL, alphasort);
+	FUZZ_CHECK(count > 0);
+	for (int i = 0; i < count; i++) {
+		const char *const suffix = strrchr(entries[i]->d_name, '.');
+		char path[4096], name[300];
+		size_t size;
+		snprintf(path, sizeof(path), "%s/%s", argv[1], entries[i]->d_name);
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(entries[i]->d_name, "."), entries[i]->d_name);
+		if (suffix && strcmp(suffix, ".mtrace") == 0) {
+			const uint8_t *const data = load(path, &size);
+			save("file", name, data, size);
+			save_parts(name, data, size);
+		} else if (suffix && strcmp(suffix, ".tail") == 0) {
+			const uint8_t *const data = load(path, &size);
+			save_tail(name, data, size);
+		}
+		free(entries[i]);
+	}
+	free(entries);
+	return 0;
+}
