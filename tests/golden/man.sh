@@ -1,5 +1,5 @@
 # mtdump.1 and --help have the same verbs and options: the help is made from the option tables, so
-# the man page has all that there is and nothing that is gone.
+# the man page has all that there is and nothing that is gone.  Every member of the JSON is there, too.
 
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -32,5 +32,16 @@ for option in $options; do
 done
 for option in $described; do
 	printf '%s\n' "$options" | grep -qx -- "$option" || complain "mtdump.1: --$option is in no --help"
+done
+
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/man.XXXXXX") || exit 1
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 1' HUP INT TERM
+sh "$here/example.sh" "$here/../../docs/format.md" >"$scratch/example.mtrace"
+members=$("$MTDUMP" info --json "$scratch/example.mtrace" 2>/dev/null |
+	sed -n 's/^ *"\([A-Za-z_]*\)":.*/\1/p' | sort -u)
+[ -n "$members" ] || complain 'mtdump info --json has no members'
+for member in $members; do
+	grep -qw -- "$member" "$page" || complain "mtdump.1: no member $member of the JSON"
 done
 exit $failed
