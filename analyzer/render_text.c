@@ -52,7 +52,7 @@ static unsigned widest(unsigned width, const char *name, unsigned most)
 struct render_text_widths render_text_fit(const struct mt_names *names, struct resolve *resolve,
 					  uint64_t rss_bytes_max, bool types)
 {
-	unsigned file = (unsigned)strlen("Fil");
+	unsigned file = (unsigned)strlen("File");
 	unsigned function = (unsigned)strlen("Function");
 	const uint32_t code_count = mt_names_code_count(names);
 	for (uint32_t id = 1; id <= code_count; id++) {
@@ -320,7 +320,7 @@ void render_text_damaged(void *context, uint64_t count)
 	struct render_text *text = context;
 	char number[DIGITS_MAX + 1];
 	*digits_put(number, count) = '\0';
-	out_printf(text->out, "LOST: %s damaged\n", number);
+	out_printf(text->out, "LOST: %s unreadable\n", number);
 }
 
 bool render_text_go_on(void *context)

@@ -156,7 +156,7 @@ START_TEST(widths_have_bounds_and_know_types)
 	struct mt_names *none = mt_names_new(1 << 20);
 	struct resolve *empty = resolve_new(none, RESOLVE_FULL);
 	widths = render_text_fit(none, empty, 0, true);
-	ck_assert_uint_eq(widths.file, strlen("File"));
+	ck_assert_uint_eq(widths.file, strlen("File "));
 	ck_assert_uint_eq(widths.function, strlen("Function"));
 	resolve_free(empty);
 	mt_names_free(none);
@@ -193,7 +193,7 @@ START_TEST(messages_and_losses_have_lines_of_their_own)
 			 "LOST: 3 fork, without numbers\n"
 			 "LOST: ? hook taken away\n"
 			 "LOST: 18446744073709551615 unknown reason\n"
-			 "LOST: 65536 damaged\n");
+			 "LOST: 65536 unreadable\n");
 }
 END_TEST
 

@@ -1,0 +1,1 @@
+mtdump traces/good-small.mtrace | head -12

@@ -1,0 +1,1 @@
+mtdump log --layout=fixed --min-drss=64K traces/good-small.mtrace | head -4

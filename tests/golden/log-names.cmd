@@ -1,0 +1,1 @@
+mtdump log --min-drss 0 traces/good-names.mtrace

@@ -1,0 +1,1 @@
+mtdump log traces/good-no-events.mtrace

@@ -1,0 +1,1 @@
+mtdump log --clock=wall --to "#x" traces/good-small.mtrace

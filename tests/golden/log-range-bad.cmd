@@ -1,0 +1,1 @@
+mtdump log --from soon traces/good-small.mtrace

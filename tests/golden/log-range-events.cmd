@@ -1,0 +1,1 @@
+mtdump log --min-drss 0 --from "#5" --to "#7" traces/good-small.mtrace

@@ -1,0 +1,1 @@
+mtdump log --min-drss 1M - <traces/good-small.mtrace

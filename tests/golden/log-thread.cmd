@@ -1,0 +1,1 @@
+mtdump log --min-drss 64K --thread 1 traces/good-small.mtrace | head -3; mtdump log --min-drss 64K --thread worker traces/good-small.mtrace | head -3; mtdump log --thread nobody traces/good-small.mtrace

@@ -1,0 +1,1 @@
+mtdump log --min-drss 600K traces/good-small.mtrace
