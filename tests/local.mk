@@ -153,7 +153,7 @@ python_tests = \
 	%D%/python/test_runner.py \
 	%D%/python/test_threads.py
 
-TESTS += $(lint_tests) $(golden_tests)
+TESTS += $(lint_tests) $(golden_tests) %D%/fuzz/run.sh
 if WITH_PYTHON
 TESTS += $(python_tests)
 endif
