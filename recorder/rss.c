@@ -23,8 +23,11 @@ const struct rss_source *const rss_sources[] = { &rss_gap, &rss_exact, NULL };
 static bool start_source(struct rss *rss, const struct rss_source *source)
 {
 	*rss = (struct rss){ .source = source, .fd = -1 };
-	if (source->start(rss))
+	if (source->start(rss)) {
+		rss->gap_raw = rss->gap_ns;
+		rss->max_age_raw = rss->max_age_ns;
 		return true;
+	}
 	rss->source = NULL;
 	return false;
 }

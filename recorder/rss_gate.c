@@ -34,15 +34,15 @@ static uint64_t shortest_change_ns(volatile uint8_t *page, size_t page_size, boo
 	uint64_t shortest = UINT64_MAX;
 
 	for (int i = 0; i < CALIBRATION_ROUNDS; i++) {
-		const uint64_t start = clock_raw(NULL);
+		const uint64_t start = clock_now_ns(CLOCK_MONOTONIC);
 		if (write)
 			*page = (uint8_t)i;
 		else
 			(void)*page;
-		const uint64_t touched = clock_raw(NULL);
+		const uint64_t touched = clock_now_ns(CLOCK_MONOTONIC);
 		if (madvise((void *)page, page_size, MADV_DONTNEED) != 0)
 			return UINT64_MAX;
-		const uint64_t dropped = clock_raw(NULL);
+		const uint64_t dropped = clock_now_ns(CLOCK_MONOTONIC);
 		if (touched - start < shortest)
 			shortest = touched - start;
 		if (dropped - touched < shortest)

@@ -620,14 +620,24 @@ static void put_footprint(struct mt_out *out)
 	mt_tlv_put(out, MT_TLV_FOOTPRINT, bytes, sizeof(bytes));
 }
 
+static void put_calibration(struct mt_out *tlvs, const struct clock *clock)
+{
+	char text[128] = "none needed: CLOCK_MONOTONIC in ns";
+
+	if (clock->id == MT_CLOCK_TSC)
+		snprintf(text, sizeof(text), "invariant TSC, %.9f GHz, against CLOCK_MONOTONIC over %.3f ms",
+			 (double)clock->raw_per_ns / (UINT64_C(1) << CLOCK_NS_SHIFT),
+			 (double)clock->calibration_ns / 1e6);
+	mt_tlv_put(tlvs, MT_TLV_CALIBRATION, text, strlen(text));
+}
+
 /* `tlvs` is what host_describe() gave. */
 static enum mt_status write_header(struct session *session, const struct session_spec *spec,
 				   struct mt_out *tlvs, const char *reason)
 {
-	static const char calibration[] = "none needed: CLOCK_MONOTONIC in ns";
 	const uint16_t one = 1;
 
-	mt_tlv_put(tlvs, MT_TLV_CALIBRATION, calibration, sizeof(calibration) - 1);
+	put_calibration(tlvs, &session->clock);
 	put_footprint(tlvs);
 	put_rss_parameters(tlvs, &session->rss);
 	put_crash_safety(tlvs, session, reason);
@@ -693,6 +703,8 @@ static bool start_clock_and_rss(struct session *session, const struct session_sp
 		errno = ENOTSUP;
 		return false;
 	}
+	session->rss.gap_raw = clock_raw_of_ns(&session->clock, session->rss.gap_ns);
+	session->rss.max_age_raw = clock_raw_of_ns(&session->clock, session->rss.max_age_ns);
 	return true;
 }
 

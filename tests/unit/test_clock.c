@@ -14,7 +14,7 @@ START_TEST(ticks_are_whole_divisions_without_a_division)
 	struct clock clock;
 	uint64_t random = 1;
 
-	clock_start(&clock, tick_ns);
+	ck_assert(clock_start_as(&clock, MT_CLOCK_MONOTONIC, tick_ns));
 	for (int i = 0; i < 100000; i++) {
 		random = random * 6364136223846793005U + 1442695040888963407U;
 		/* Up to 13 days, of every size. */
@@ -31,7 +31,7 @@ START_TEST(a_clock_starts_at_the_moment_it_says)
 	struct clock clock;
 	const uint64_t wall = clock_now_ns(CLOCK_REALTIME), raw = clock_now_ns(CLOCK_MONOTONIC);
 
-	clock_start(&clock, 10);
+	ck_assert(clock_start_as(&clock, MT_CLOCK_MONOTONIC, 10));
 	ck_assert_uint_ge(clock.start_wall_ns, wall);
 	ck_assert_uint_le(clock.start_wall_ns, clock_now_ns(CLOCK_REALTIME));
 	ck_assert_uint_ge(clock.start_raw, raw);
@@ -51,6 +51,30 @@ START_TEST(raw_never_steps_back)
 		ck_assert_uint_ge(now, last);
 		last = now;
 	}
+}
+END_TEST
+
+START_TEST(a_tsc_goes_as_fast_as_the_kernels_clock)
+{
+	const uint32_t tick_ns = tick_sizes[_i];
+	struct clock clock;
+
+	if (!clock_start_as(&clock, MT_CLOCK_TSC, tick_ns)) {
+		printf("NOT RUN: the kernel of this machine does not keep time by an invariant TSC\n");
+		return;
+	}
+	ck_assert_int_eq(clock.id, MT_CLOCK_TSC);
+	const uint64_t ns = clock_now_ns(CLOCK_MONOTONIC), raw = clock_raw(&clock);
+	while (clock_now_ns(CLOCK_MONOTONIC) - ns < 20000000)
+		;
+	const uint64_t ticks = clock_ticks(&clock, clock_raw(&clock)) - clock_ticks(&clock, raw);
+	const uint64_t passed_ns = clock_now_ns(CLOCK_MONOTONIC) - ns;
+	/* Nobody interrupts two reads for long, but a busy machine may: 2 ms of 20. */
+	ck_assert_uint_le(ticks * tick_ns, passed_ns + 2 * tick_ns + 20000);
+	ck_assert_uint_ge(ticks * tick_ns + 2000000, passed_ns);
+	const uint64_t span_ns = clock_raw_of_ns(&clock, 1000000000);
+	ck_assert_uint_ge(clock_ticks(&clock, clock.start_raw + span_ns) * tick_ns, 999999000);
+	ck_assert_uint_le(clock_ticks(&clock, clock.start_raw + span_ns) * tick_ns, 1000001000);
 }
 END_TEST
 
@@ -85,6 +109,7 @@ int main(void)
 
 	tcase_add_loop_test(tcase, ticks_are_whole_divisions_without_a_division, 0, COUNT(tick_sizes));
 	tcase_add_test(tcase, a_clock_starts_at_the_moment_it_says);
+	tcase_add_loop_test(tcase, a_tsc_goes_as_fast_as_the_kernels_clock, 0, 4);
 	tcase_add_test(tcase, raw_never_steps_back);
 	tcase_add_test(tcase, the_age_of_a_process_is_its_own);
 	return suite_run("clock", tcase);

@@ -228,7 +228,7 @@ START_TEST(the_kernels_own_figures_are_given_whole)
 END_TEST
 
 static const struct {
-	uint64_t gap_ns, max_age_ns, last_raw, asked_raw, raw;
+	uint64_t gap_raw, max_age_raw, last_raw, asked_raw, raw;
 	bool due;
 } due_cases[] = {
 	{ 0, 0, 1000, 1000, 1000, true },               /* exact: always */
@@ -243,8 +243,8 @@ static const struct {
 START_TEST(a_gap_or_an_age_makes_a_question_due)
 {
 	const struct rss rss = {
-		.gap_ns = due_cases[_i].gap_ns,
-		.max_age_ns = due_cases[_i].max_age_ns,
+		.gap_raw = due_cases[_i].gap_raw,
+		.max_age_raw = due_cases[_i].max_age_raw,
 		.asked_raw = due_cases[_i].asked_raw,
 	};
 
@@ -281,7 +281,7 @@ START_TEST(no_figure_behind_a_gap_is_stale)
 	ck_assert_uint_ge(rss.gap_ns, 100);
 	ck_assert_uint_le(rss.gap_ns, 1000);
 	ck_assert_uint_gt(rss.max_age_ns, 0);
-	rss.max_age_ns = 0;                     /* what the gap alone does */
+	rss.max_age_raw = 0;                    /* what the gap alone does */
 	const int file = scratch_file("pages", "");
 	ck_assert_int_eq(ftruncate(file, PAGES * (off_t)page_size()), 0);
 	const int own = open("/proc/self/statm", O_RDONLY);
@@ -292,13 +292,13 @@ START_TEST(no_figure_behind_a_gap_is_stale)
 		touch(pages, PAGES);
 	for (size_t i = 0; i < PAGES; i++) {
 		failed += !change_page(change, pages + i * page_size(), file);
-		const uint64_t raw = clock_raw(NULL);
+		const uint64_t raw = clock_now_ns(CLOCK_MONOTONIC);
 		if (rss_due(&rss, last_raw, raw))
 			failed += !rss.source->update(&rss);
 		uint32_t now = 0;
 		rss_statm_read(own, &now);
 		stale += now != rss_pages(&rss);
-		last_raw = clock_raw(NULL);
+		last_raw = clock_now_ns(CLOCK_MONOTONIC);
 	}
 	ck_assert_uint_eq(failed, 0);
 	/* An older kernel's counters, or a sanitizer's thread, may be off between two reads. */

@@ -310,7 +310,7 @@ START_TEST(the_header_says_who_and_how)
 	ck_assert_uint_eq(header.python_hexversion, 0x030c01f0);
 	ck_assert_uint_eq(header.build_bits, MT_BUILD_DEBUG);
 	ck_assert_uint_eq(header.block_records, MT_BLOCK_RECORDS);
-	ck_assert_uint_eq(header.clock_id, MT_CLOCK_MONOTONIC);
+	ck_assert(header.clock_id == MT_CLOCK_MONOTONIC || header.clock_id == MT_CLOCK_TSC);
 	ck_assert_uint_eq(header.flags_compat & MT_COMPAT_TAIL, crash_safe ? MT_COMPAT_TAIL : 0);
 	ck_assert_uint_eq(mt_header_tlv_u64(&header, MT_TLV_FOOTPRINT, 0), footprint * header.page_size);
 	ck_assert(mt_header_tlv(&header, MT_TLV_RSS_PARAMETERS, &view));
