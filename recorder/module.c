@@ -603,6 +603,7 @@ static int module_exec(PyObject *module)
 		PyErr_SetString(PyExc_ImportError, "pymemtrace records the main interpreter only");
 		return -1;
 	}
+	clock_prepare();
 	if (PyType_Ready(&profile_type) < 0)
 		return -1;
 	Py_INCREF(&profile_type);
