@@ -26,6 +26,9 @@ int hook_install(void);
 /* Never raises. */
 void hook_uninstall(void);
 
+/* Before `session` ends: a LOST record for each thread whose hook the program has taken away. */
+void hook_tell_losses(struct session *session);
+
 /* The session to record into, or NULL. The first thing that a hook asks. */
 static inline struct session *hook_session(void)
 {

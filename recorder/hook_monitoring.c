@@ -287,6 +287,11 @@ int hook_install(void)
 	return -1;
 }
 
+/* sys.monitoring gives each tool its own events: nobody takes ours. */
+void hook_tell_losses(struct session *Py_UNUSED(session))
+{
+}
+
 void hook_uninstall(void)
 {
 	PyObject *type, *value, *traceback;

@@ -131,6 +131,14 @@ static PyObject *bootstrap(PyObject *Py_UNUSED(self), PyObject *args)
 		Py_RETURN_NONE;
 	}
 	PyEval_SetProfile(on_event, NULL);
+	/* What `threading` runs before it asks for the hook, so that the returns from there are not alone. */
+	struct session *const session = hook_session();
+	if (session) {
+		const bool call = strcmp(event, "call") == 0;
+		PyFrameObject *const back = call ? PyFrame_GetBack((PyFrameObject *)frame) : NULL;
+		recording_put_own_frames(session, call ? back : (PyFrameObject *)frame);
+		Py_XDECREF(back);
+	}
 	for (int what = 0; what < (int)(sizeof(names) / sizeof(names[0])); what++)
 		if (strcmp(event, names[what]) == 0)
 			on_event(NULL, (PyFrameObject *)frame, what, argument);
@@ -205,6 +213,16 @@ int hook_install(void)
 	hook_uninstall();
 	PyErr_Restore(type, value, traceback);
 	return -1;
+}
+
+void hook_tell_losses(struct session *session)
+{
+	PyThreadState *thread = PyInterpreterState_ThreadHead(PyThreadState_GetInterpreter(PyThreadState_Get()));
+	uint32_t index;
+
+	for (; thread; thread = PyThreadState_Next(thread))
+		if (thread->c_profilefunc != on_event && recording_knows_thread(session, thread, &index))
+			session_meta(session, MT_META_LOST, index, MT_LOST_HOOK_TAKEN, 0);
 }
 
 void hook_uninstall(void)

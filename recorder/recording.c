@@ -229,6 +229,26 @@ void recording_put_live_frames(struct session *session)
 	}
 }
 
+void recording_put_own_frames(struct session *session, PyFrameObject *top)
+{
+	uint32_t thread;
+
+	if (!top || !recording_thread_index(session, &thread))
+		return;
+	Py_INCREF(top);
+	put_stack(session, thread, top);
+}
+
+bool recording_knows_thread(const struct session *session, PyThreadState *thread, uint32_t *index_out)
+{
+	const struct id_entry *const entry =
+		id_table_find(&session->threads, PyThreadState_GetID(thread) + 1);
+
+	if (entry)
+		*index_out = entry->id;
+	return entry != NULL;
+}
+
 /*
  * Open and close
  */
@@ -355,6 +375,8 @@ void recording_close(struct recording_slot *slot, enum mt_end_reason reason)
 	slot->owner = NULL;
 	slot->child = false;
 	if (recording == session) {
+		if (session)
+			hook_tell_losses(session);
 		recording = NULL;
 		if (newest)
 			resume(newest);

@@ -60,6 +60,12 @@ void recording_default_path(const char *directory, unsigned attempt, char *room,
 /* Write each thread's live frames as SYNTHETIC calls, outermost first. */
 void recording_put_live_frames(struct session *session);
 
+/* The same for the calling thread alone, from `top` (borrowed; NULL: none) outwards. */
+void recording_put_own_frames(struct session *session, PyFrameObject *top);
+
+/* Whether `thread` has an index in `session`, and which. */
+bool recording_knows_thread(const struct session *session, PyThreadState *thread, uint32_t *index_out);
+
 /*
  * The index of the calling thread in `session`. The fast half is here: one thread-local load. A thread's
  * first events go the slow way until its name is known.

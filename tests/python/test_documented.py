@@ -77,10 +77,10 @@ class Documented(TraceCase):
         log = self.log()
         expected = sample("unwind-*")
         if sys.version_info < (3, 10):
+            # There the end of a with block, and the return that nobody wrote, have the line of the last statement.
             expected[-1] = expected[-1]._replace(line=log[-1].line)
-        if sys.version_info < (3, 11):
-            # Resuming into a finally block and leaving it: the lines that 3.11 gives are the block's as well.
-            self.assertEqual([(l.what, l.function) for l in log], [(l.what, l.function) for l in expected])
+            expected = [e._replace(line=43) if (e.what, e.function, e.line) == ("RETURN", "swallow", 41) else e
+                        for e in expected]
         self.compare(log, expected, noise=1 << 20)
 
     def test_growing_and_shrinking(self):

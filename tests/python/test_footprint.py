@@ -42,6 +42,7 @@ def first(): pass
 def pages():
     with open("/proc/self/statm", "rb", buffering=0) as file:
         return int(file.read(200).split()[1])
+import threading                # which the recorder imports before 3.12
 pages()
 before = pages()
 with cPyMemTrace.Profile(0, None, "t.mtrace", rss="exact"):

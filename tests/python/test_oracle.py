@@ -62,6 +62,16 @@ run(functions, begin, end)
 """
 
 
+# Before 3.12 calling a Python function as a hook makes f_locals, a dictionary that keeps what a variable had: so
+# what dies when a variable is overwritten dies later, unseen by the oracle.  There the oracle sees a subsequence.
+KEPT_ALIVE_BY_THE_ORACLE = () if sys.version_info >= (3, 12) else ("t_classes", "t_generators_dropped")
+
+
+def is_subsequence(rows, of):
+    rest = iter(of)
+    return all(row in rest for row in rows)
+
+
 def between(rows, name):
     """From the CALL of `name` to its RETURN: what begin() and end() added is left out."""
     first = next(i for i, row in enumerate(rows) if row[0] == "CALL" and row[2] == name)
@@ -85,6 +95,8 @@ class Oracle(TraceCase):
                 trace = self.trace(os.path.join("out", name + ".mtrace"))
                 expected = [tuple(row) for row in between(rows, name)]
                 found = between(trace.shape(), name)
+                if name in KEPT_ALIVE_BY_THE_ORACLE and is_subsequence(expected, found):
+                    expected = found
                 if found != expected:
                     self.fail("%s: - sys.setprofile, + recorded\n%s" % (name, "\n".join(difflib.unified_diff(
                         ["%s %s %s" % r for r in expected], ["%s %s %s" % r for r in found], lineterm="", n=4))))
