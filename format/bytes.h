@@ -69,14 +69,17 @@ struct mt_out {
 	bool failed;
 };
 
+/* `data` may be NULL when there are no bytes (and NULL + 0 is not allowed in C). */
 static inline struct mt_in mt_in_over(const void *data, size_t size)
 {
-	return (struct mt_in){ .at = data, .end = (const uint8_t *)data + size };
+	const uint8_t *bytes = data;
+	return (struct mt_in){ .at = bytes, .end = size ? bytes + size : bytes };
 }
 
 static inline struct mt_out mt_out_over(void *room, size_t size)
 {
-	return (struct mt_out){ .start = room, .at = room, .end = (uint8_t *)room + size };
+	uint8_t *bytes = room;
+	return (struct mt_out){ .start = bytes, .at = bytes, .end = size ? bytes + size : bytes };
 }
 
 static inline size_t mt_in_left(const struct mt_in *in)
