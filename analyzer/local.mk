@@ -14,6 +14,8 @@ libanalyzer_la_SOURCES = \
 	%D%/digits.h \
 	%D%/filter.c \
 	%D%/filter.h \
+	%D%/functions.c \
+	%D%/functions.h \
 	%D%/json.c \
 	%D%/json.h \
 	%D%/message.c \
@@ -30,12 +32,16 @@ libanalyzer_la_SOURCES = \
 	%D%/resolve.h \
 	%D%/select.c \
 	%D%/select.h \
+	%D%/stacks.c \
+	%D%/stacks.h \
 	%D%/stream.c \
 	%D%/stream.h \
 	%D%/suggest.c \
 	%D%/suggest.h \
 	%D%/timeline.c \
 	%D%/timeline.h \
+	%D%/tree.c \
+	%D%/tree.h \
 	%D%/units.c \
 	%D%/units.h \
 	%D%/verify.c \

@@ -40,10 +40,12 @@ struct tree_node {
 	int64_t unsure_grown;           /* the same, but somebody else may have done it */
 	int64_t unsure_released;
 	uint64_t time_ns;
-	int64_t peak;                   /* grown - released when RSS was highest */
-	uint32_t peak_serial;           /* private: the peak that `peak` is of */
+	int64_t peak;                   /* grown - released when RSS was highest: by tree_settle() */
+	uint32_t peak_serial;           /* private: the peak that peak_net is of */
 	uint32_t first_child, next;     /* TREE_NONE: none; in no useful order */
 	uint32_t depth;                 /* 0 for the root */
+	int64_t peak_net;               /* private: grown - released at that peak ... */
+	int64_t base_net;               /* ... and when the current trace began */
 };
 
 struct tree {
@@ -56,6 +58,7 @@ struct tree {
 	uint32_t *slots;                /* by parent and function: node, 0 none */
 	uint32_t slot_mask;
 	uint32_t peak_serial;
+	bool has_peak;                  /* of the current trace */
 };
 
 /* An empty tree of at most `node_max` (0: TREE_NODES_MAX) paths. NULL without memory. */
@@ -96,7 +99,7 @@ void tree_settle(struct tree *tree, uint32_t tick_num, uint32_t tick_den);
  */
 bool tree_merge(struct tree *into, const struct tree *from, int sign);
 
-/* What a path is with all below it. Counts of bytes as in struct tree_node. */
+/* What a path is with all below it; calls are its own in any case. Bytes as in struct tree_node. */
 struct tree_sum {
 	uint64_t calls, time_ns;
 	int64_t grown, released, unsure_grown, unsure_released, peak;

@@ -1,0 +1,919 @@
+/*
+ * Stacks and charges, record by record: the rules of docs/attribution.md.
+ *
+ * A frame is known by a key: its function, and for a C call the function that calls in the upper half. Most
+ * records say what must be on top before them, as a key that is made once for each site of a block; so
+ * checking is one comparison, and everything else about a contradiction is in reconcile().
+ *
+ * RSS moves seldom and everything about that is out of the way, too. What is left for each record is the
+ * comparison, the time, and a push or a pop.
+ */
+#include "analyzer/stacks.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "analyzer/message.h"
+#include "analyzer/progress.h"
+
+#define THREADS         ((size_t)MT_THREAD_UNKNOWN + 1)
+#define DEPTH_MAX       ((uint32_t)1 << 18)     /* frames of one thread; deeper ones are only counted */
+#define PARKED_MAX      256U                    /* pieces of stacks of a thread that a switch took away */
+
+struct frame {
+	uint64_t key;
+	uint64_t ticks;                 /* when entered */
+	int64_t net;                    /* thread->net then */
+	uint64_t unsure;                /* stacks->unsure then */
+	uint32_t node;
+	uint32_t rss;                   /* pages, then */
+	bool is_c, resumed, before;
+};
+
+/* Frames that were on top of a stack until a record contradicted it; they may come back. */
+struct piece {
+	struct frame *frames;
+	uint32_t count;
+};
+
+struct thread {
+	struct frame *frames;
+	uint32_t count, room;
+	uint32_t excess;                /* frames beyond DEPTH_MAX */
+	uint32_t gaps;                  /* stacks->gaps at its last record */
+	bool synthetic;                 /* its last record was one */
+	bool has_clock;
+	uint64_t clock;                 /* of its last record */
+	uint32_t code, lasti;           /* where the frame on top stood then; code 0: unknown */
+	int64_t net;                    /* bytes charged for certain, in this trace */
+
+	bool has_gone;                  /* a call that is over and has not been told */
+	struct stacks_left gone;
+	int64_t gone_net;
+	uint64_t gone_unsure;
+
+	struct piece *parked;           /* newest last */
+	uint32_t parked_count;
+};
+
+/* What a site of the current block does to a stack. */
+enum what { ACT_NOTHING, ACT_CALL, ACT_SYNTHETIC, ACT_RETURN, ACT_C_CALL, ACT_C_RETURN, ACT_META };
+
+struct act {
+	uint64_t before;                /* key on top before it; 0: anything */
+	uint64_t key;                   /* what is pushed */
+	uint32_t function;              /* what is called or left */
+	uint8_t what;
+	bool resumed, suspended, exception;
+	bool is_numbered;
+};
+
+struct stacks {
+	struct tree *tree;
+	struct functions *functions;
+	const struct stacks_options *options;
+	struct stacks_sink sink;
+	struct stacks_totals totals;
+	struct stacks_peak peak;
+	struct frame *peak_frames;      /* as they were; stacks_peak.frames is made of them at the end */
+	size_t peak_room;
+	struct stacks_frame *peak_shown;
+	struct stacks_top *peak_tops;
+
+	struct stacks_thread *sums;     /* by thread */
+	struct thread **threads;
+	size_t thread_count;            /* highest index + 1 */
+	bool out_of_memory;
+
+	/* The trace that is being read. */
+	const struct mt_names *names;
+	struct filter *filter;          /* NULL: everything counts */
+	uint32_t *code_functions, *cfunc_functions, *code_starts;       /* by id, 0: not looked up */
+	uint32_t code_count, cfunc_count;
+	bool starts_known;              /* the recording itself tells who goes on */
+	struct act *acts;
+	size_t act_room;
+	int64_t page_size;
+	uint64_t late_ticks;            /* a figure asked for sooner after the record before is late */
+	bool always_read;
+
+	uint32_t thread_index;          /* of the record before */
+	struct thread *thread;
+	uint32_t rss;                   /* pages */
+	uint64_t ticks;
+	bool rss_was_read;
+	bool any;                       /* a record was seen */
+	bool gap;                       /* something is missing since the record before */
+	uint32_t gaps;
+	uint32_t peak_pages;
+	uint64_t number;                /* of the next event */
+	uint64_t unsure;                /* bytes, up and down */
+};
+
+/*
+ * Threads and their stacks
+ */
+
+static void thread_forget_parked(struct thread *thread)
+{
+	for (uint32_t i = 0; i < thread->parked_count; i++)
+		free(thread->parked[i].frames);
+	free(thread->parked);
+	thread->parked = NULL;
+	thread->parked_count = 0;
+}
+
+static void thread_clear(struct thread *thread)
+{
+	thread->count = thread->excess = 0;
+	thread->has_gone = false;
+	thread_forget_parked(thread);
+}
+
+static void forget_threads(struct stacks *stacks)
+{
+	for (size_t i = 0; i < stacks->thread_count; i++) {
+		struct thread *thread = stacks->threads[i];
+		if (!thread)
+			continue;
+		thread_forget_parked(thread);
+		free(thread->frames);
+		free(thread);
+		stacks->threads[i] = NULL;
+	}
+	memset(stacks->sums, 0, stacks->thread_count * sizeof(*stacks->sums));
+	stacks->thread_count = 0;
+}
+
+static struct thread *find_thread(struct stacks *stacks, uint32_t index)
+{
+	struct thread *thread = stacks->threads[index];
+	if (!thread) {
+		thread = calloc(1, sizeof(*thread));
+		if (!thread) {
+			stacks->out_of_memory = true;
+			return NULL;
+		}
+		thread->gaps = stacks->gaps;
+		stacks->threads[index] = thread;
+		if (index >= stacks->thread_count)
+			stacks->thread_count = index + 1;
+	}
+	return thread;
+}
+
+static bool reserve(struct stacks *stacks, struct thread *thread, uint32_t more)
+{
+	if (thread->room - thread->count >= more)
+		return true;
+	uint32_t room = thread->room ? thread->room * 2 : 64;
+	while (room - thread->count < more)
+		room *= 2;
+	struct frame *frames = realloc(thread->frames, (size_t)room * sizeof(*frames));
+	if (!frames) {
+		stacks->out_of_memory = true;
+		return false;
+	}
+	thread->frames = frames;
+	thread->room = room;
+	return true;
+}
+
+static inline uint32_t top_node(const struct thread *thread)
+{
+	return thread->count ? thread->frames[thread->count - 1].node : TREE_ROOT;
+}
+
+static struct frame *push(struct stacks *stacks, struct thread *thread, uint32_t parent, uint64_t key,
+			  uint32_t function)
+{
+	if (thread->count >= DEPTH_MAX) {
+		thread->excess++;
+		return NULL;
+	}
+	if (thread->count == thread->room && !reserve(stacks, thread, 1))
+		return NULL;
+	struct frame *frame = &thread->frames[thread->count++];
+	*frame = (struct frame){
+		.key = key, .ticks = stacks->ticks, .net = thread->net, .unsure = stacks->unsure,
+		.node = tree_child(stacks->tree, parent, function), .rss = stacks->rss,
+		.is_c = key >> 32,
+	};
+	return frame;
+}
+
+/*
+ * Contradictions
+ */
+
+/* Take the frames from `from` on away from the stack, for when they come back. */
+static void park(struct stacks *stacks, struct thread *thread, uint32_t from)
+{
+	const uint32_t count = thread->count - from;
+	thread->count = from;
+	if (!count)
+		return;
+	if (thread->parked_count == PARKED_MAX) {
+		free(thread->parked[0].frames);
+		thread->parked_count--;
+		memmove(thread->parked, thread->parked + 1, thread->parked_count * sizeof(*thread->parked));
+	}
+	if (!thread->parked)
+		thread->parked = calloc(PARKED_MAX, sizeof(*thread->parked));
+	struct frame *frames = thread->parked ? malloc(count * sizeof(*frames)) : NULL;
+	if (!frames) {
+		stacks->out_of_memory = true;
+		return;
+	}
+	memcpy(frames, thread->frames + from, count * sizeof(*frames));
+	thread->parked[thread->parked_count++] = (struct piece){ frames, count };
+}
+
+/*
+ * Where in `frames` is the frame that `act` wants on top? The number of frames up to and including it, 0 if
+ * nowhere. `at_end`: look only there.
+ */
+static uint32_t find_wanted(const struct frame *frames, uint32_t count, const struct act *act, bool at_end)
+{
+	for (uint32_t i = count; i > 0; i--) {
+		if (frames[i - 1].key == act->before)
+			return i;
+		if (at_end)
+			break;
+	}
+	return 0;
+}
+
+/* Put back the piece that `act` wants; false if there is none. */
+static bool unpark(struct stacks *stacks, struct thread *thread, const struct act *act)
+{
+	for (int at_end = 1; at_end >= 0; at_end--) {
+		for (uint32_t i = thread->parked_count; i-- > 0;) {
+			struct piece *piece = &thread->parked[i];
+			const uint32_t count = find_wanted(piece->frames, piece->count, act, at_end);
+			if (!count || !reserve(stacks, thread, count))
+				continue;
+			memcpy(thread->frames + thread->count, piece->frames, count * sizeof(*piece->frames));
+			thread->count += count;
+			piece->count -= count;
+			if (piece->count) {
+				memmove(piece->frames, piece->frames + count,
+					piece->count * sizeof(*piece->frames));
+			} else {
+				free(piece->frames);
+				thread->parked_count--;
+				memmove(piece, piece + 1, (thread->parked_count - i) * sizeof(*piece));
+			}
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A frame that was entered before anybody told us. */
+static void adopt(struct stacks *stacks, struct thread *thread, uint32_t parent, const struct act *act)
+{
+	const uint64_t caller = act->before >> 32 ? act->before >> 32 : act->before;
+	struct frame *frame = push(stacks, thread, parent, caller, (uint32_t)caller);
+	if (frame)
+		frame->before = true;
+}
+
+/*
+ * Bring the stack to what `act` says: act->before is on top afterwards, or, for the return of a C call that
+ * was not told, its caller. False if the stack was contradicted, so that nobody knows who was running.
+ */
+static bool reconcile(struct stacks *stacks, struct thread *thread, const struct act *act)
+{
+	if (thread->excess)
+		return true;
+	const uint64_t caller = act->before >> 32 ? act->before >> 32 : act->before;
+	const struct frame *top = thread->count ? &thread->frames[thread->count - 1] : NULL;
+	if (!top) {
+		adopt(stacks, thread, TREE_ROOT, act);
+		return true;
+	}
+	/* Some C calls are told without their return, or the other way round. */
+	if (top->key == caller)
+		return true;
+	if (top->is_c && thread->count >= 2 && top[-1].key == caller) {
+		thread->count--;
+		return true;
+	}
+
+	stacks->totals.rebuilt++;
+	const bool lost = thread->gaps != stacks->gaps;
+	if (!lost && unpark(stacks, thread, act))
+		return false;
+	uint32_t keep = find_wanted(thread->frames, thread->count, act, false);
+	if (!keep && caller != act->before) {
+		const struct act of_caller = { .before = caller };
+		keep = find_wanted(thread->frames, thread->count, &of_caller, false);
+	}
+	if (keep && lost)
+		thread->count = keep;
+	else if (keep)
+		park(stacks, thread, keep);
+	else if (lost)
+		adopt(stacks, thread, top_node(thread), act);
+	else {
+		park(stacks, thread, 0);
+		adopt(stacks, thread, TREE_ROOT, act);
+	}
+	return false;
+}
+
+/*
+ * Charges
+ */
+
+static void take_peak(struct stacks *stacks, const struct thread *thread)
+{
+	if (thread->count > stacks->peak_room) {
+		const size_t room = (size_t)thread->count * 2;
+		struct frame *frames = realloc(stacks->peak_frames, room * sizeof(*frames));
+		if (!frames) {
+			stacks->out_of_memory = true;
+			return;
+		}
+		stacks->peak_frames = frames;
+		stacks->peak_room = room;
+	}
+	if (thread->count)
+		memcpy(stacks->peak_frames, thread->frames, thread->count * sizeof(*thread->frames));
+	stacks->peak.frame_count = thread->count;
+	stacks->peak.top_count = 0;
+	for (size_t i = 0; i < stacks->thread_count; i++) {
+		const struct thread *other = stacks->threads[i];
+		if (!other || other == thread || !other->count)
+			continue;
+		if (!stacks->peak_tops)
+			stacks->peak_tops = malloc(THREADS * sizeof(*stacks->peak_tops));
+		if (!stacks->peak_tops) {
+			stacks->out_of_memory = true;
+			return;
+		}
+		stacks->peak_tops[stacks->peak.top_count++] = (struct stacks_top){ (uint16_t)i, top_node(other) };
+	}
+	stacks->peak.any = true;
+	stacks->peak.thread = (uint16_t)stacks->thread_index;
+	stacks->peak.ticks = stacks->ticks;
+	stacks->peak.number = stacks->number;
+	stacks->peak.unsure = stacks->totals.unsure_grown - stacks->totals.unsure_released;
+	stacks->peak.rss_bytes = stacks->rss * (uint64_t)stacks->page_size;
+	stacks->peak_pages = stacks->rss;
+	for (size_t i = 0; i < stacks->thread_count; i++) {
+		struct stacks_thread *sum = &stacks->sums[i];
+		sum->peak = sum->grown - sum->released;
+	}
+	tree_peak(stacks->tree);
+}
+
+/* A step of RSS at the current record: stacks->rss is the figure before it, `rss` the one now. */
+static void charge(struct stacks *stacks, struct thread *thread, uint32_t rss, bool certain, bool counted)
+{
+	const int64_t bytes = ((int64_t)rss - stacks->rss) * stacks->page_size;
+	struct stacks_totals *totals = &stacks->totals;
+	struct stacks_thread *sum = &stacks->sums[stacks->thread_index];
+
+	stacks->rss = rss;
+	if (!counted)
+		return;
+	totals->rss_last = rss * stacks->page_size;
+	tree_charge(stacks->tree, top_node(thread), bytes, certain);
+	if (certain) {
+		thread->net += bytes;
+		*(bytes > 0 ? &totals->grown : &totals->released) += llabs(bytes);
+		*(bytes > 0 ? &sum->grown : &sum->released) += llabs(bytes);
+	} else {
+		stacks->unsure += (uint64_t)llabs(bytes);
+		*(bytes > 0 ? &totals->unsure_grown : &totals->unsure_released) += llabs(bytes);
+		*(bytes > 0 ? &sum->unsure_grown : &sum->unsure_released) += llabs(bytes);
+	}
+	if (rss > stacks->peak_pages || !stacks->peak.any)
+		take_peak(stacks, thread);
+}
+
+/* The first stretch that counts: where the sums begin, and a peak if nothing rises above it. */
+static void begin_totals(struct stacks *stacks, struct thread *thread, uint32_t rss)
+{
+	struct stacks_totals *totals = &stacks->totals;
+	const uint32_t before = stacks->any ? stacks->rss : rss;
+
+	totals->ticks_first = stacks->ticks;
+	totals->rss_first = totals->rss_last = before * stacks->page_size;
+	stacks->rss = before;
+	take_peak(stacks, thread);
+}
+
+static void tell_gone(struct stacks *stacks, struct thread *thread)
+{
+	thread->has_gone = false;
+	thread->gone.retained = thread->net - thread->gone_net;
+	thread->gone.unsure = stacks->unsure - thread->gone_unsure;
+	thread->gone.rss = stacks->rss * stacks->page_size;
+	stacks->sink.left(stacks->sink.context, &thread->gone);
+}
+
+static void pop(struct stacks *stacks, struct thread *thread, const struct act *act)
+{
+	const struct frame *frame = &thread->frames[--thread->count];
+	if (!stacks->sink.left || frame->before)
+		return;
+	thread->has_gone = true;
+	thread->gone_net = frame->net;
+	thread->gone_unsure = frame->unsure;
+	thread->gone = (struct stacks_left){
+		.node = frame->node, .thread = (uint16_t)stacks->thread_index, .is_c = frame->is_c,
+		.resumed = frame->resumed, .suspended = act->suspended, .exception = act->exception,
+		.ticks = stacks->ticks, .duration_ticks = stacks->ticks - frame->ticks,
+	};
+}
+
+/*
+ * Records
+ */
+
+static void meta(struct stacks *stacks, struct thread *thread, const struct mt_block *block, uint32_t site)
+{
+	switch (block->site_code[site]) {
+	case MT_META_LOST:
+		stacks->totals.lost += block->site_lasti[site];
+		if (!(block->site_kind[site] & MT_FLAG_EXTRA))
+			stacks->number += block->site_lasti[site];
+		stacks->gaps++;
+		stacks->gap = true;
+		break;
+	case MT_META_SUSPENDED:
+		stacks->gaps++;
+		stacks->gap = true;
+		break;
+	case MT_META_RESUMED:
+		/* What is running now is told by the records that follow. Nobody's time passed. */
+		for (size_t i = 0; i < stacks->thread_count; i++) {
+			if (!stacks->threads[i])
+				continue;
+			thread_clear(stacks->threads[i]);
+			stacks->threads[i]->has_clock = false;
+		}
+		stacks->gap = true;
+		break;
+	case MT_META_THREAD_END:
+		thread_clear(thread);
+		break;
+	default:
+		break;
+	}
+}
+
+static void tell_stretch(struct stacks *stacks, struct thread *thread, const struct mt_block *block, size_t i,
+			 const struct act *act, int64_t bytes, bool certain, uint64_t ticks)
+{
+	struct stacks_stretch stretch = {
+		.node = top_node(thread), .thread = block->thread[i], .certain = certain,
+		.bytes = bytes, .ticks = ticks, .number = stacks->number,
+		.code = thread->code, .lasti = thread->lasti, .event = mt_block_event(block, i),
+	};
+	/* What is on top before this record is what the record speaks of. */
+	if (act->before) {
+		stretch.code = stretch.event.code;
+		stretch.lasti = stretch.event.lasti;
+	}
+	stacks->sink.stretch(stacks->sink.context, &stretch);
+}
+
+/* Where the frame that is on top after this record stands. */
+static void note_place(struct thread *thread, const struct mt_event *event)
+{
+	if (event->kind == MT_KIND_META)
+		return;
+	/* Left for a caller of which nothing is said. */
+	thread->code = event->kind == MT_KIND_RETURN ? 0 : event->code;
+	thread->lasti = event->lasti;
+}
+
+/*
+ * One block. Everything that the loop needs of `stacks` at each record is small and stays in the cache; it
+ * is not copied into variables, because the slow parts work on it, too.
+ */
+static void run_block(struct stacks *stacks, const struct mt_block *block)
+{
+	struct tree *const tree = stacks->tree;
+	const uint32_t count = block->zone.n_events;
+
+	for (uint32_t i = 0; i < count && !stacks->out_of_memory; i++) {
+		const uint32_t site = block->site[i];
+		const struct act *const act = &stacks->acts[site];
+		const uint64_t ticks = block->clock_ticks[i];
+		const uint32_t index = block->thread[i];
+		const uint32_t rss = block->rss_pages[i];
+		const bool was_read = block->rss_read[i];
+		bool certain = true;
+
+		if (index != stacks->thread_index || !stacks->thread) {
+			certain = false;
+			stacks->thread_index = index;
+			stacks->thread = find_thread(stacks, index);
+			if (!stacks->thread)
+				break;
+		}
+		struct thread *const thread = stacks->thread;
+		const bool counted = !stacks->filter ||
+				     filter_record(stacks->filter, index, ticks, stacks->number);
+
+		const uint64_t before_ticks = stacks->ticks;
+		stacks->ticks = ticks;
+		if (act->before && !(thread->count && thread->frames[thread->count - 1].key == act->before) &&
+		    !reconcile(stacks, thread, act))
+			certain = false;
+
+		uint64_t passed = 0;
+		if (counted) {
+			if (!stacks->totals.records++)
+				begin_totals(stacks, thread, rss);
+			if (thread->has_clock) {
+				passed = ticks - thread->clock;
+				tree->nodes[top_node(thread)].ticks += passed;
+				stacks->sums[index].ticks += passed;
+			}
+		}
+		if (!stacks->any) {
+			stacks->any = true;
+			stacks->rss = rss;
+		}
+		const int64_t step = (int64_t)rss - stacks->rss;
+		if (step) {
+			if (stacks->gap || index == MT_THREAD_UNKNOWN)
+				certain = false;
+			else if (!stacks->always_read &&
+				 (!was_read || (!stacks->rss_was_read && ticks - before_ticks < stacks->late_ticks)))
+				certain = false;
+			charge(stacks, thread, rss, certain, counted);
+		}
+		if (stacks->sink.stretch && counted)
+			tell_stretch(stacks, thread, block, i, act, step * stacks->page_size, certain, passed);
+		if (stacks->sink.stretch) {
+			const struct mt_event event = mt_block_event(block, i);
+			note_place(thread, &event);
+		}
+		stacks->gap = false;
+		stacks->rss_was_read = was_read;
+		thread->clock = ticks;
+		/* Records of losses are nobody's. */
+		thread->has_clock = act->what != ACT_META || index != MT_THREAD_UNKNOWN;
+		if (thread->has_gone)
+			tell_gone(stacks, thread);
+
+		struct frame *frame;
+		switch (act->what) {
+		case ACT_CALL:
+			frame = push(stacks, thread, top_node(thread), act->key, act->function);
+			if (frame && counted) {
+				if (act->resumed) {
+					frame->resumed = true;
+					tree->nodes[frame->node].resumed++;
+				} else {
+					tree->nodes[frame->node].calls++;
+					stacks->totals.calls++;
+					stacks->sums[index].calls++;
+				}
+			}
+			break;
+		case ACT_C_CALL:
+			frame = push(stacks, thread, top_node(thread), act->key, act->function);
+			if (frame && counted) {
+				tree->nodes[frame->node].calls++;
+				stacks->totals.calls++;
+				stacks->sums[index].calls++;
+			}
+			break;
+		case ACT_RETURN:
+		case ACT_C_RETURN:
+			if (thread->excess) {
+				thread->excess--;
+			} else if (thread->count && thread->frames[thread->count - 1].key == act->before) {
+				pop(stacks, thread, act);
+			} else if (counted) {
+				/* A C call of which only the return was told. */
+				const uint32_t node = tree_child(tree, top_node(thread), act->function);
+				tree->nodes[node].calls++;
+				stacks->totals.calls++;
+				stacks->sums[index].calls++;
+			}
+			break;
+		case ACT_SYNTHETIC:
+			if (!thread->synthetic)
+				thread_clear(thread);
+			frame = push(stacks, thread, top_node(thread), act->key, act->function);
+			if (frame)
+				frame->before = true;
+			break;
+		case ACT_META:
+			meta(stacks, thread, block, site);
+			break;
+		default:
+			break;
+		}
+		thread->synthetic = act->what == ACT_SYNTHETIC;
+		thread->gaps = stacks->gaps;
+		if (counted)
+			stacks->totals.ticks_last = ticks;
+		stacks->number += act->is_numbered;
+	}
+}
+
+/*
+ * Sites
+ */
+
+static uint32_t function_of_code(struct stacks *stacks, uint32_t id)
+{
+	if (id >= stacks->code_count)
+		return FUNCTIONS_UNKNOWN;
+	if (!stacks->code_functions[id])
+		stacks->code_functions[id] = functions_of_code(stacks->functions, stacks->names, id);
+	return stacks->code_functions[id];
+}
+
+static uint32_t function_of_cfunc(struct stacks *stacks, uint32_t id)
+{
+	if (id >= stacks->cfunc_count)
+		return FUNCTIONS_UNKNOWN;
+	if (!stacks->cfunc_functions[id])
+		stacks->cfunc_functions[id] = functions_of_cfunc(stacks->functions, stacks->names, id);
+	return stacks->cfunc_functions[id];
+}
+
+/*
+ * Does this call resume a generator? sys.monitoring tells. Otherwise the place tells: it is the one where the
+ * code was entered first, unless that was later than another (then it was under way before).
+ */
+static bool is_resumed(struct stacks *stacks, uint32_t code, uint32_t flags, uint32_t lasti, uint32_t function)
+{
+	if (stacks->starts_known || code >= stacks->code_count)
+		return flags & MT_FLAG_SUSPEND;
+	if (!functions_get(stacks->functions, function)->is_generator)
+		return false;
+	/* All ones, not begun, becomes 0. */
+	const uint32_t place = lasti + 1;
+	uint32_t *start = &stacks->code_starts[code];
+	if (*start == UINT32_MAX || place < *start)
+		*start = place;
+	return place > *start;
+}
+
+static void make_act(struct stacks *stacks, const struct mt_block *block, uint32_t site, struct act *act)
+{
+	const unsigned kind = block->site_kind[site] >> 5;
+	const unsigned flags = block->site_kind[site] & 31;
+	const uint32_t code = block->site_code[site];
+
+	*act = (struct act){ .what = ACT_NOTHING, .is_numbered = mt_kind_flags_default(kind, flags) };
+	if (kind == MT_KIND_META) {
+		act->what = ACT_META;
+		return;
+	}
+	const uint32_t function = function_of_code(stacks, code);
+	act->key = function;
+	switch (kind) {
+	case MT_KIND_CALL:
+		act->what = flags & MT_FLAG_SYNTHETIC ? ACT_SYNTHETIC : ACT_CALL;
+		act->function = function;
+		if (act->what == ACT_CALL)
+			act->resumed = is_resumed(stacks, code, flags, block->site_lasti[site], function);
+		break;
+	case MT_KIND_RETURN:
+		act->what = ACT_RETURN;
+		act->function = function;
+		act->before = function;
+		act->suspended = flags & MT_FLAG_SUSPEND;
+		act->exception = flags & MT_FLAG_EXCEPTION;
+		break;
+	case MT_KIND_C_CALL:
+		act->what = ACT_C_CALL;
+		act->function = function_of_cfunc(stacks, block->site_callee[site]);
+		act->before = function;
+		act->key = (uint64_t)function << 32 | act->function;
+		break;
+	case MT_KIND_C_RETURN:
+	case MT_KIND_C_EXCEPTION:
+		act->what = ACT_C_RETURN;
+		act->function = function_of_cfunc(stacks, block->site_callee[site]);
+		act->before = (uint64_t)function << 32 | act->function;
+		act->exception = kind == MT_KIND_C_EXCEPTION;
+		break;
+	default:
+		act->before = function;         /* LINE, EXCEPTION: the frame is on top */
+		break;
+	}
+}
+
+static bool make_acts(struct stacks *stacks, const struct mt_block *block)
+{
+	const uint32_t count = block->zone.n_sites;
+	if (count > stacks->act_room) {
+		free(stacks->acts);
+		stacks->act_room = 0;
+		stacks->acts = malloc((size_t)count * sizeof(*stacks->acts));
+		if (!stacks->acts)
+			return false;
+		stacks->act_room = count;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		make_act(stacks, block, i, &stacks->acts[i]);
+	return true;
+}
+
+/*
+ * A run
+ */
+
+static void begin_rss(struct stacks *stacks, const struct mt_header *header)
+{
+	stacks->page_size = header->page_size;
+	stacks->always_read = true;
+	stacks->late_ticks = 0;
+	/* The gap is the first field. Without it, RSS was asked for at every event. */
+	const uint64_t gap_ns = mt_header_tlv_u64(header, MT_TLV_RSS_PARAMETERS, 0);
+	if (!gap_ns)
+		return;
+	stacks->always_read = false;
+	/* Ticks are cut, so the time between may have been one tick longer. */
+	const uint64_t ticks = (uint64_t)((unsigned __int128)gap_ns * header->tick_den / header->tick_num);
+	stacks->late_ticks = ticks ? ticks - 1 : 0;
+}
+
+static bool begin_run(struct stacks *stacks, struct stream *stream)
+{
+	const struct mt_header *header = stream_header(stream);
+
+	forget_threads(stacks);
+	stacks->names = stream_names(stream);
+	stacks->totals = (struct stacks_totals){ 0 };
+	stacks->peak = (struct stacks_peak){ 0 };
+	stacks->starts_known = header->hook == MT_HOOK_MONITORING;
+	stacks->code_count = mt_names_code_count(stacks->names) + 1;
+	stacks->cfunc_count = mt_names_cfunc_count(stacks->names) + 1;
+	free(stacks->code_functions);
+	free(stacks->code_starts);
+	free(stacks->cfunc_functions);
+	stacks->code_functions = calloc(stacks->code_count, sizeof(*stacks->code_functions));
+	stacks->code_starts = malloc(stacks->code_count * sizeof(*stacks->code_starts));
+	stacks->cfunc_functions = calloc(stacks->cfunc_count, sizeof(*stacks->cfunc_functions));
+	if (!stacks->code_functions || !stacks->code_starts || !stacks->cfunc_functions)
+		return false;
+	memset(stacks->code_starts, 0xFF, stacks->code_count * sizeof(*stacks->code_starts));
+	begin_rss(stacks, header);
+	stacks->thread_index = UINT32_MAX;
+	stacks->thread = NULL;
+	stacks->rss = stacks->peak_pages = 0;
+	stacks->ticks = stacks->number = stacks->unsure = 0;
+	stacks->rss_was_read = stacks->any = stacks->gap = false;
+	return true;
+}
+
+static void end_run(struct stacks *stacks, const struct mt_header *header)
+{
+	struct stacks_peak *peak = &stacks->peak;
+
+	for (size_t i = 0; i < stacks->thread_count; i++) {
+		struct stacks_thread *sum = &stacks->sums[i];
+		sum->seen = sum->calls || sum->ticks || sum->grown || sum->released || sum->unsure_grown ||
+			    sum->unsure_released;
+	}
+	tree_settle(stacks->tree, header->tick_num, header->tick_den);
+	free(stacks->peak_shown);
+	stacks->peak_shown = calloc(peak->frame_count + 1, sizeof(*stacks->peak_shown));
+	if (!stacks->peak_shown) {
+		stacks->out_of_memory = true;
+		return;
+	}
+	for (size_t i = 0; i < peak->frame_count; i++) {
+		const struct frame *frame = &stacks->peak_frames[i];
+		stacks->peak_shown[i] = (struct stacks_frame){
+			.node = frame->node, .function = stacks->tree->nodes[frame->node].function,
+			.climbed = (int64_t)peak->rss_bytes - frame->rss * stacks->page_size,
+			.ticks = frame->ticks, .before = frame->before,
+		};
+	}
+	peak->frames = stacks->peak_shown;
+	peak->tops = stacks->peak_tops;
+}
+
+static void run_blocks(struct stacks *stacks, struct stream *stream)
+{
+	struct stream_block head;
+
+	progress_begin("reading");
+	stream_rewind(stream);
+	while (!stacks->out_of_memory && stream_next(stream, &head)) {
+		if (head.lost_before) {
+			stacks->totals.lost += head.lost_before;
+			stacks->gap = true;
+			stacks->gaps++;
+		}
+		const struct mt_block *block = stream_decode(stream, MT_BLOCK_ALL);
+		if (!block) {
+			stacks->totals.damaged_blocks++;
+			stacks->gap = true;
+			stacks->gaps++;
+			continue;
+		}
+		stacks->number = head.zone.first_event;
+		if (!make_acts(stacks, block)) {
+			stacks->out_of_memory = true;
+			break;
+		}
+		run_block(stacks, block);
+		progress_show(stream_progress(stream));
+	}
+	progress_end();
+}
+
+bool stacks_run(struct stacks *stacks, struct stream *stream)
+{
+	const struct mt_header *header = stream_header(stream);
+	struct timeline timeline;
+	struct filter filter = { 0 };
+	struct resolve *resolve = NULL;
+	bool ready = begin_run(stacks, stream);
+
+	stacks->filter = NULL;
+	if (ready && stacks->options && stacks->options->filter) {
+		timeline_init(&timeline, header, stacks->options->clock);
+		resolve = resolve_new(stacks->names, RESOLVE_FULL);
+		ready = resolve && filter_init(&filter, stacks->options->filter, header, stacks->names, resolve,
+					       &timeline);
+		if (ready && filter.any_record_rule)
+			stacks->filter = &filter;
+		if (ready && !filter.thread_found)
+			message_note(stream_path(stream), "no thread '%s'",
+				     message_quote(stacks->options->filter->thread));
+	}
+	if (ready)
+		run_blocks(stacks, stream);
+	else
+		stacks->out_of_memory = true;
+	stacks->filter = NULL;
+	filter_release(&filter);
+	resolve_free(resolve);
+	end_run(stacks, header);
+	if (!stacks->out_of_memory)
+		return true;
+	message_trace_error(stream_path(stream), UINT64_MAX, MT_ERR_NO_MEMORY, NULL);
+	return false;
+}
+
+struct stacks *stacks_new(struct tree *tree, struct functions *functions,
+			  const struct stacks_options *options, const struct stacks_sink *sink)
+{
+	struct stacks *stacks = calloc(1, sizeof(*stacks));
+	if (!stacks)
+		return NULL;
+	stacks->tree = tree;
+	stacks->functions = functions;
+	stacks->options = options;
+	if (sink)
+		stacks->sink = *sink;
+	stacks->threads = calloc(THREADS, sizeof(*stacks->threads));
+	stacks->sums = calloc(THREADS, sizeof(*stacks->sums));
+	if (!stacks->threads || !stacks->sums) {
+		stacks_free(stacks);
+		return NULL;
+	}
+	return stacks;
+}
+
+void stacks_free(struct stacks *stacks)
+{
+	if (!stacks)
+		return;
+	if (stacks->threads)
+		forget_threads(stacks);
+	free(stacks->threads);
+	free(stacks->sums);
+	free(stacks->code_functions);
+	free(stacks->code_starts);
+	free(stacks->cfunc_functions);
+	free(stacks->acts);
+	free(stacks->peak_frames);
+	free(stacks->peak_shown);
+	free(stacks->peak_tops);
+	free(stacks);
+}
+
+const struct stacks_totals *stacks_totals(const struct stacks *stacks)
+{
+	return &stacks->totals;
+}
+
+const struct stacks_peak *stacks_peak(const struct stacks *stacks)
+{
+	return &stacks->peak;
+}
+
+const struct stacks_thread *stacks_threads(const struct stacks *stacks, size_t *count_out)
+{
+	*count_out = stacks->thread_count;
+	return stacks->sums;
+}
