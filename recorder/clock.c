@@ -151,6 +151,19 @@ void clock_start(struct clock *clock, uint32_t tick_ns)
 		clock_start_as(clock, MT_CLOCK_MONOTONIC, tick_ns);
 }
 
+/* Two CPUs differ by less; the kernel would not keep time by such a TSC. */
+#define STEP_BACK_NS 1000000
+
+uint64_t clock_step_back(struct clock *clock, uint64_t last_raw, uint64_t raw)
+{
+	if (last_raw - raw <= clock_raw_of_ns(clock, STEP_BACK_NS))
+		return last_raw;
+	const uint64_t start_raw = atomic_load_explicit(&clock->start_raw, memory_order_relaxed);
+	/* May wrap below 0; differences from it come out right all the same. */
+	atomic_store_explicit(&clock->start_raw, start_raw - (last_raw - raw), memory_order_relaxed);
+	return raw;
+}
+
 /*
  * Process
  */

@@ -11,6 +11,7 @@
 #ifndef CLOCK_H
 #define CLOCK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
@@ -21,7 +22,7 @@
 #include "format/layout.h"
 
 struct clock {
-	uint64_t start_raw;     /* raw at tick 0 */
+	_Atomic uint64_t start_raw;     /* raw at tick 0; relaxed, as clock_step_back() may move it */
 	uint64_t ticks_per_raw; /* fixed point, CLOCK_SHIFT fraction bits, rounded up */
 	uint64_t raw_per_ns;    /* fixed point, CLOCK_NS_SHIFT fraction bits */
 	uint64_t start_wall_ns; /* CLOCK_REALTIME at tick 0 */
@@ -60,9 +61,7 @@ static inline uint64_t clock_raw(const struct clock *clock)
 #else
 	(void)clock;
 #endif
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+	return clock_now_ns(CLOCK_MONOTONIC);
 }
 
 /* A span of `ns` in units of raw. */
@@ -73,8 +72,17 @@ static inline uint64_t clock_raw_of_ns(const struct clock *clock, uint64_t ns)
 
 static inline uint64_t clock_ticks(const struct clock *clock, uint64_t raw)
 {
-	return (uint64_t)((unsigned __int128)(raw - clock->start_raw) * clock->ticks_per_raw >> CLOCK_SHIFT);
+	const uint64_t start_raw = atomic_load_explicit(&clock->start_raw, memory_order_relaxed);
+
+	return (uint64_t)((unsigned __int128)(raw - start_raw) * clock->ticks_per_raw >> CLOCK_SHIFT);
 }
+
+/*
+ * What to take for `raw`, which is less than `last_raw`: last_raw if the difference is what two CPUs may
+ * differ by. More than that is a counter that began anew, as a TSC does when a machine wakes from sleep: then
+ * ticks go on from where they were, as CLOCK_MONOTONIC does, and `raw` counts.
+ */
+uint64_t clock_step_back(struct clock *clock, uint64_t last_raw, uint64_t raw);
 
 /* Nanoseconds that this process has been running; 10 ms grain, from /proc. 0: unknown. */
 uint64_t clock_process_age_ns(void);

@@ -78,6 +78,27 @@ START_TEST(a_tsc_goes_as_fast_as_the_kernels_clock)
 }
 END_TEST
 
+START_TEST(a_counter_that_begins_anew_goes_on_in_ticks)
+{
+	static const enum mt_clock_id ids[] = { MT_CLOCK_MONOTONIC, MT_CLOCK_TSC };
+	struct clock clock;
+
+	if (!clock_start_as(&clock, ids[_i], 10))
+		return;
+	const uint64_t ms = clock_raw_of_ns(&clock, 1000000);
+	const uint64_t last = clock.start_raw + 3600000 * ms, ticks = clock_ticks(&clock, last);
+	/* A little back: as if no time had passed. */
+	ck_assert_uint_eq(clock_step_back(&clock, last, last - ms / 2), last);
+	ck_assert_uint_eq(clock_ticks(&clock, last), ticks);
+	/* Far back, to before the start: the same tick, and on from there. */
+	ck_assert_uint_eq(clock_step_back(&clock, last, 5), 5);
+	ck_assert_uint_eq(clock_ticks(&clock, 5), ticks);
+	const uint64_t later = clock_ticks(&clock, 5 + 1000 * ms);
+	ck_assert_uint_ge(later, ticks + 99999900);
+	ck_assert_uint_le(later, ticks + 100000100);
+}
+END_TEST
+
 START_TEST(the_age_of_a_process_is_its_own)
 {
 	int pipe_fds[2];
@@ -111,6 +132,7 @@ int main(void)
 	tcase_add_test(tcase, a_clock_starts_at_the_moment_it_says);
 	tcase_add_loop_test(tcase, a_tsc_goes_as_fast_as_the_kernels_clock, 0, 4);
 	tcase_add_test(tcase, raw_never_steps_back);
+	tcase_add_loop_test(tcase, a_counter_that_begins_anew_goes_on_in_ticks, 0, 2);
 	tcase_add_test(tcase, the_age_of_a_process_is_its_own);
 	return suite_run("clock", tcase);
 }
