@@ -56,9 +56,12 @@ struct select {
 	uint8_t *classes;               /* by site of the current block */
 	size_t classes_room;
 
+	uint64_t lost_told[MT_LOST_COUNT + 1];  /* by reason: LOST records and gaps met so far */
+
 	struct mt_zone before;          /* of the block before the current one */
 	bool has_before;
 	bool before_skipped;            /* unread, so the state ends where it began */
+	bool shown;                     /* something of the last block that was looked into */
 };
 
 /*
@@ -170,6 +173,11 @@ static bool classify(struct select *select, const struct mt_block *block)
 	return true;
 }
 
+static void count_lost(struct select *select, uint32_t reason, uint64_t count)
+{
+	select->lost_told[reason <= MT_LOST_COUNT ? reason : 0] += count;
+}
+
 /* A record outside the sequence. True if it would be shown. */
 static bool pass_meta(struct select *select, const struct mt_block *block, size_t i, bool dry)
 {
@@ -194,6 +202,7 @@ static bool pass_meta(struct select *select, const struct mt_block *block, size_
 		return passes;
 	}
 	const bool unnumbered = class & SITE_UNNUMBERED_LOSS;
+	count_lost(select, event.callee, event.lasti);
 	if (passes)
 		select->sink->lost(select->sink->context, event.lasti, event.callee, unnumbered);
 	if (!unnumbered) {
@@ -426,10 +435,25 @@ static bool zone_may_show(const struct select *select, const struct mt_zone *zon
  * The run
  */
 
+/* A dry pass first? */
+static bool looks_first(const struct select *select, bool may_show)
+{
+	return !may_show || select->filter->any_site_rule || select->filter->since == FILTER_SINCE_SHOWN;
+}
+
+/* A guess for stream_expect(): the rules as they stand some blocks before `zone`. */
+static unsigned expected_parts(const void *context, const struct mt_zone *zone)
+{
+	const struct select *select = context;
+	const bool may_show = zone_may_show(select, zone);
+	if (!may_show && !zone->kinds[MT_KIND_META])
+		return 0;
+	return looks_first(select, may_show) && !select->shown ? MT_BLOCK_RSS | MT_BLOCK_SITES : MT_BLOCK_ALL;
+}
+
 static bool block_passed(struct select *select, const struct mt_zone *zone, bool may_show)
 {
-	const bool look_first = !may_show || select->filter->any_site_rule ||
-				select->filter->since == FILTER_SINCE_SHOWN;
+	const bool look_first = looks_first(select, may_show);
 	const struct mt_block *block =
 		stream_decode(select->stream, look_first ? MT_BLOCK_RSS | MT_BLOCK_SITES : MT_BLOCK_ALL);
 	if (!block || !classify(select, block))
@@ -438,6 +462,7 @@ static bool block_passed(struct select *select, const struct mt_zone *zone, bool
 	if (look_first) {
 		const struct state saved = select->state;
 		const bool shown = pass(select, block, true);
+		select->shown = shown;
 		if (!shown && select->filter->types) {
 			/* What is held may be an event that no zone map has. */
 			block = stream_decode(select->stream, MT_BLOCK_ALL);
@@ -488,12 +513,39 @@ static bool in_range(const struct filter *filter, uint64_t ticks, uint64_t numbe
 static void tell_gap(struct select *select, const struct stream_block *block)
 {
 	const struct mt_zone *zone = &block->zone;
+	if (!block->lost_is_damage)
+		count_lost(select, block->lost_reason, block->lost_before);
 	if (!block->lost_before || !in_range(select->filter, zone->clock_first, zone->first_event))
 		return;
 	if (block->lost_is_damage)
 		select->sink->damaged(select->sink->context, block->lost_before);
 	else
 		select->sink->lost(select->sink->context, block->lost_before, block->lost_reason, false);
+}
+
+/*
+ * What was lost behind the last record: by reason, if what the trace counts by reason and what was
+ * told before comes to just that.
+ */
+static void tell_end(struct select *select)
+{
+	const struct select_sink *sink = select->sink;
+	const struct stream_totals *totals = stream_totals(select->stream);
+	uint32_t reason = 0;
+	const uint64_t lost = stream_lost_at_end(select->stream, &reason);
+	if (!lost)
+		return;
+	uint64_t sum = 0;
+	for (unsigned i = 1; i <= MT_LOST_COUNT; i++)
+		if (totals->lost[i - 1] > select->lost_told[i])
+			sum += totals->lost[i - 1] - select->lost_told[i];
+	if (sum != lost) {
+		sink->lost(sink->context, lost, reason, false);
+		return;
+	}
+	for (unsigned i = 1; i <= MT_LOST_COUNT; i++)
+		if (totals->lost[i - 1] > select->lost_told[i])
+			sink->lost(sink->context, totals->lost[i - 1] - select->lost_told[i], i, false);
 }
 
 static void run_block(struct select *select, const struct stream_block *block)
@@ -541,6 +593,7 @@ void select_run(struct stream *stream, struct filter *filter, const struct selec
 	struct stream_block block;
 	bool stopped = false;
 	select.state.held.site = SELECT_NO_SITE;
+	stream_expect(stream, expected_parts, &select);
 	stream_rewind(stream);
 	progress_begin("reading");
 	while (!stopped && stream_next(stream, &block)) {
@@ -549,10 +602,8 @@ void select_run(struct stream *stream, struct filter *filter, const struct selec
 		stopped = sink->go_on && !sink->go_on(sink->context);
 	}
 	progress_end();
-	uint32_t reason = 0;
-	const uint64_t lost = stopped ? 0 : stream_lost_at_end(stream, &reason);
-	if (lost && in_range(filter, select.before.clock_last, select.state.number_next))
-		sink->lost(sink->context, lost, reason, false);
+	if (!stopped && in_range(filter, select.before.clock_last, select.state.number_next))
+		tell_end(&select);
 	if (work_out)
 		*work_out = select.work;
 	free(select.classes);
