@@ -68,6 +68,8 @@ AM_CPPFLAGS += $(CHECK_CFLAGS)
 failing_alloc_ldflags = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
 %C%_unit_test_block_LDFLAGS = $(AM_LDFLAGS) $(failing_alloc_ldflags)
 %C%_unit_test_names_LDFLAGS = $(AM_LDFLAGS) $(failing_alloc_ldflags)
+%C%_unit_test_io_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=pread -Wl,--wrap=pwritev -Wl,--wrap=ftruncate
+%C%_unit_test_tail_LDFLAGS = $(AM_LDFLAGS) $(failing_alloc_ldflags)
 %C%_unit_test_reader_LDFLAGS = $(AM_LDFLAGS) $(failing_alloc_ldflags)
 %C%_unit_test_stream_LDFLAGS = $(AM_LDFLAGS) $(failing_alloc_ldflags)
 

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,65 @@
 #include <unistd.h>
 
 #include "tests/unit/suite.h"
+
+/*
+ * System calls that are interrupted, do less than was asked for, or fail: linked with
+ * -Wl,--wrap=pread -Wl,--wrap=pwritev -Wl,--wrap=ftruncate.
+ */
+
+static bool is_hindered;        /* every second call is interrupted, and none does more than 3 bytes */
+static int fails_in, fails_with; /* that many writes from now one fails so; 0: none */
+static bool truncate_fails;
+static unsigned turn;
+
+ssize_t __real_pread(int fd, void *room, size_t size, off_t offset);
+ssize_t __real_pwritev(int fd, const struct iovec *parts, int count, off_t offset);
+int __real_ftruncate(int fd, off_t size);
+ssize_t __wrap_pread(int fd, void *room, size_t size, off_t offset);
+ssize_t __wrap_pwritev(int fd, const struct iovec *parts, int count, off_t offset);
+int __wrap_ftruncate(int fd, off_t size);
+
+ssize_t __wrap_pread(int fd, void *room, size_t size, off_t offset)
+{
+	if (is_hindered && turn++ % 2 == 0) {
+		errno = EINTR;
+		return -1;
+	}
+	if (fails_in && !--fails_in) {
+		errno = fails_with;
+		return -1;
+	}
+	return __real_pread(fd, room, is_hindered && size > 3 ? 3 : size, offset);
+}
+
+ssize_t __wrap_pwritev(int fd, const struct iovec *parts, int count, off_t offset)
+{
+	if (is_hindered && turn++ % 2 == 0) {
+		errno = EINTR;
+		return -1;
+	}
+	if (fails_in && !--fails_in) {
+		errno = fails_with;
+		return fails_with ? -1 : 0;
+	}
+	if (!is_hindered)
+		return __real_pwritev(fd, parts, count, offset);
+	const struct iovec part = { parts[0].iov_base, parts[0].iov_len > 3 ? 3 : parts[0].iov_len };
+	return __real_pwritev(fd, &part, 1, offset);
+}
+
+int __wrap_ftruncate(int fd, off_t size)
+{
+	if (is_hindered && turn++ % 2 == 0) {
+		errno = EINTR;
+		return -1;
+	}
+	if (truncate_fails) {
+		errno = EIO;
+		return -1;
+	}
+	return __real_ftruncate(fd, size);
+}
 
 static char directory[] = "/tmp/mtrace-test-io-XXXXXX";
 
@@ -331,6 +391,84 @@ START_TEST(torn_sink_takes_nothing_more)
 }
 END_TEST
 
+START_TEST(interrupted_and_short_calls_are_continued)
+{
+	struct mt_sink_file file;
+	struct mt_source *source;
+	char room[16];
+	const int fd = new_file("trace", "", 0);
+	mt_sink_file_init(&file, fd, 0);
+	is_hindered = true;
+	ck_assert_int_eq(append(&file.sink, "abcdefg", "", "hi"), MT_OK);
+	ck_assert_int_eq(append(&file.sink, "j", "klmnop", ""), MT_OK);
+	ck_assert_uint_eq(file.sink.size, 16);
+	ck_assert_int_eq(mt_source_file(&source, path_of("trace")), MT_OK);
+	ck_assert_int_eq(mt_source_read_exact(source, 0, room, 16), MT_OK);
+	is_hindered = false;
+	ck_assert_mem_eq(room, "abcdefghijklmnop", 16);
+	fails_in = 1;
+	fails_with = EIO;
+	ck_assert_int_eq(mt_source_read_exact(source, 0, room, 16), MT_ERR_IO);
+	ck_assert_int_eq(errno, EIO);
+	mt_source_close(source);
+	close(fd);
+}
+END_TEST
+
+/* Fails at each write in turn, some bytes having gone out before: nothing is left of the append. */
+START_TEST(every_failing_write_is_cut_back)
+{
+	static const int errors[] = { ENOSPC, EDQUOT, EIO, EFBIG, 0 };
+	const int error = errors[_i];
+	struct mt_sink_file file;
+	const int fd = new_file("trace", "", 0);
+	mt_sink_file_init(&file, fd, 0);
+	ck_assert_int_eq(append(&file.sink, "whole", "", ""), MT_OK);
+	for (int nth = 1;; nth++) {
+		turn = 0;
+		is_hindered = true;
+		fails_in = nth;
+		fails_with = error;
+		const enum mt_status status = append(&file.sink, "abcdefgh", "ijk", "lmnopqrstuvwxyz");
+		const int seen = errno;
+		const bool failed = !fails_in;
+		fails_in = 0;
+		is_hindered = false;
+		if (!failed) {
+			ck_assert_int_eq(status, MT_OK);
+			break;
+		}
+		ck_assert_int_eq(status, error == ENOSPC || error == EDQUOT ? MT_ERR_NO_SPACE : MT_ERR_IO);
+		ck_assert_int_eq(seen, error ? error : EIO);
+		ck_assert_uint_eq(file.sink.size, 5);
+		ck_assert(!file.torn);
+		check_file(fd, "whole");
+	}
+	check_file(fd, "wholeabcdefghijklmnopqrstuvwxyz");
+	close(fd);
+}
+END_TEST
+
+START_TEST(what_cannot_be_cut_back_is_torn)
+{
+	struct mt_sink_file file;
+	const int fd = new_file("trace", "", 0);
+	mt_sink_file_init(&file, fd, 0);
+	is_hindered = true;
+	truncate_fails = true;
+	fails_in = 2;
+	fails_with = ENOSPC;
+	ck_assert_int_eq(append(&file.sink, "abcdef", "", ""), MT_ERR_NO_SPACE);
+	ck_assert_int_eq(errno, ENOSPC);        /* the first error, not that of cutting */
+	is_hindered = truncate_fails = false;
+	ck_assert(file.torn);
+	ck_assert_uint_eq(file.sink.size, 0);
+	ck_assert_int_eq(append(&file.sink, "abcdef", "", ""), MT_ERR_IO);
+	check_file(fd, "abc");
+	close(fd);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tcase = tcase_create("io");
@@ -345,6 +483,9 @@ int main(void)
 	tcase_add_test(tcase, more_parts_than_one_call_takes);
 	tcase_add_test(tcase, failed_append_is_cut_back);
 	tcase_add_test(tcase, full_disk_is_told_apart);
+	tcase_add_test(tcase, interrupted_and_short_calls_are_continued);
+	tcase_add_loop_test(tcase, every_failing_write_is_cut_back, 0, 5);
+	tcase_add_test(tcase, what_cannot_be_cut_back_is_torn);
 	tcase_add_test(tcase, torn_sink_takes_nothing_more);
 	return suite_run("io", tcase);
 }

@@ -207,12 +207,15 @@ END_TEST
  * Damage
  */
 
-/* Bit flips in all of a small trace: nothing is silent, and only the chunk that was hit is lost. */
+/*
+ * Bit flips in all of a small trace: nothing is silent, and only the chunk that was hit is lost. One
+ * bit of each byte at a time, open and closed, so that no case takes long on a slow machine.
+ */
 START_TEST(every_flipped_bit_is_told_and_costs_one_chunk)
 {
-	struct bytes bytes = bytes_of(3, _i);
+	struct bytes bytes = bytes_of(3, _i / 8);
 	unsigned meaningless = 0;
-	for (size_t bit = 0; bit < bytes.size * 8; bit++) {
+	for (size_t bit = (size_t)_i % 8; bit < bytes.size * 8; bit += 8) {
 		struct sample_reading reading;
 		const size_t at = bit / 8;
 		bytes.data[at] ^= (uint8_t)(1 << bit % 8);
@@ -247,7 +250,7 @@ START_TEST(every_flipped_bit_is_told_and_costs_one_chunk)
 		sample_reading_release(&reading);
 		bytes.data[at] ^= (uint8_t)(1 << bit % 8);
 	}
-	ck_assert_uint_lt(meaningless, bytes.size / 20);
+	ck_assert_uint_lt(meaningless, bytes.size / 100);
 	free(bytes.data);
 }
 END_TEST
@@ -993,7 +996,7 @@ int main(void)
 	tcase_add_test(tcase, zeros_at_the_end_are_a_clean_end);
 	tcase_add_test(tcase, garbage_at_the_end_is_damage);
 	tcase_add_test(tcase, a_second_trace_is_told_and_not_merged);
-	tcase_add_loop_test(tcase, every_flipped_bit_is_told_and_costs_one_chunk, 0, 2);
+	tcase_add_loop_test(tcase, every_flipped_bit_is_told_and_costs_one_chunk, 0, 16);
 	tcase_add_test(tcase, missing_bytes_cost_the_chunks_that_miss_them);
 	tcase_add_test(tcase, foreign_bytes_cost_the_chunks_that_they_hit);
 	tcase_add_test(tcase, a_missing_chunk_is_a_hole);

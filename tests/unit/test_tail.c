@@ -8,6 +8,7 @@
 
 #include "format/checksum.h"
 #include "format/reader.h"
+#include "tests/unit/failing_alloc.h"
 #include "tests/unit/sample.h"
 #include "tests/unit/suite.h"
 
@@ -354,6 +355,78 @@ START_TEST(live_tail_gives_only_what_was_not_overwritten)
 }
 END_TEST
 
+/* Every read and every allocation that fails is an error, and leaves nothing behind. */
+
+struct failing {
+	struct mt_source source;
+	struct tail tail;
+	unsigned calls, fails_at;
+};
+
+static enum mt_status failing_read(struct mt_source *source, uint64_t offset, void *room, size_t size,
+				   size_t *size_out)
+{
+	struct failing *failing = (struct failing *)source;
+	if (++failing->calls == failing->fails_at)
+		return MT_ERR_IO;
+	memcpy(room, (uint8_t *)failing->tail.page + offset, size);
+	*size_out = size;
+	return MT_OK;
+}
+
+static struct failing failing_tail(void)
+{
+	struct failing failing = { .tail = tail_new() };
+	failing.source = (struct mt_source){ .read = failing_read, .size = failing.tail.size };
+	tail_record(&failing.tail, 50);
+	failing.tail.page->flushed = 40;
+	tail_record(&failing.tail, 90);         /* wraps, so that each ring is two reads */
+	failing.tail.page->defs_flushed = ARENA - 8;
+	failing.tail.page->defs_committed = ARENA + 8;
+	return failing;
+}
+
+START_TEST(every_failing_read_of_a_tail_is_an_error)
+{
+	struct failing failing = failing_tail();
+	struct mt_tail_image image;
+	for (unsigned nth = 1;; nth++) {
+		failing.calls = 0;
+		failing.fails_at = nth;
+		const enum mt_status status = mt_tail_image_read(&failing.source, &image);
+		if (failing.calls < nth) {
+			ck_assert_int_eq(status, MT_OK);
+			mt_tail_image_release(&image);
+			ck_assert_uint_ge(nth, 7);
+			break;
+		}
+		ck_assert_int_eq(status, MT_ERR_IO);
+	}
+	free(failing.tail.page);
+}
+END_TEST
+
+START_TEST(every_refused_allocation_of_a_tail_is_an_error)
+{
+	struct failing failing = failing_tail();
+	struct mt_tail_image image;
+	for (unsigned nth = 1;; nth++) {
+		failing_alloc_once(nth);
+		const enum mt_status status = mt_tail_image_read(&failing.source, &image);
+		const bool failed = failing_alloc_failed;
+		failing_alloc_from(0);
+		if (!failed) {
+			ck_assert_int_eq(status, MT_OK);
+			mt_tail_image_release(&image);
+			ck_assert_uint_eq(nth, 3);
+			break;
+		}
+		ck_assert_int_eq(status, MT_ERR_NO_MEMORY);
+	}
+	free(failing.tail.page);
+}
+END_TEST
+
 /*
  * Joining. The trace has `in_trace` records, the tail 100 of which the ring holds from 37 on.
  */
@@ -509,6 +582,8 @@ int main(void)
 	tcase_add_test(tcase, a_page_with_a_right_checksum_is_checked_all_the_same);
 	tcase_add_test(tcase, unsound_counters_are_an_error);
 	tcase_add_test(tcase, live_tail_gives_only_what_was_not_overwritten);
+	tcase_add_test(tcase, every_failing_read_of_a_tail_is_an_error);
+	tcase_add_test(tcase, every_refused_allocation_of_a_tail_is_an_error);
 	tcase_add_test(tcase, join_gives_what_the_trace_lacks);
 	tcase_add_test(tcase, join_refuses_what_does_not_belong_together);
 	tcase_add_test(tcase, join_tells_losses_that_no_record_tells);
