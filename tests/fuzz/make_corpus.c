@@ -134,7 +134,8 @@ static void save_tail(const char *name, const uint8_t *data, size_t size)
 {
 	static uint8_t seed[SEED_MAX];
 	struct mt_out out = mt_out_over(seed, sizeof(seed));
-	FUZZ_CHECK(size > 2 * MT_TAIL_PAGE_SIZE);
+	if (size <= 2 * MT_TAIL_PAGE_SIZE)
+		return;                 /* a tail that is cut short: the target makes such itself */
 	mt_put_u8(&out, 2);
 	mt_put_u32(&out, 60);
 	mt_put_u32(&out, 0);

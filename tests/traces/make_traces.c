@@ -607,6 +607,15 @@ static void good_tail_alone(struct making *making)
 	page->defs_committed = size;
 }
 
+static void good_tail_foreign(struct making *making)
+{
+	/* What stands beside it is the tail of another recording. */
+	put_sample(making, 1, 100, false);
+	struct mt_tail_page *const page = make_tail(making, 170, 100);
+	page->uuid[0] ^= 0xFF;
+	page->crc = mt_crc32c(0, page, 92);
+}
+
 /*
  * bad-
  */
@@ -873,6 +882,33 @@ static void bad_many_tags(struct making *making)
 	put_end(making);
 }
 
+static void bad_tail_cut(struct making *making)
+{
+	good_tail(making);
+	making->tail_size = 6000;
+}
+
+static void bad_tail_flip(struct making *making)
+{
+	good_tail(making);
+	making->tail[40] ^= 0x01;
+}
+
+static void bad_tail_counters(struct making *making)
+{
+	good_tail(making);
+	struct mt_tail_page *const page = (struct mt_tail_page *)(void *)making->tail;
+	page->committed = page->flushed - 1;
+}
+
+static void bad_tail_clock(struct making *making)
+{
+	/* A page of the ring never reached the disk: its records are zeros. */
+	good_tail(making);
+	struct mt_tail_page *const page = (struct mt_tail_page *)(void *)making->tail;
+	memset(mt_tail_ring(page) + 150 % TAIL_CAPACITY, 0, 10 * sizeof(struct mt_record));
+}
+
 /*
  * unsupported-
  */
@@ -969,6 +1005,7 @@ static const struct {
 	{ "good-tail-overlap", good_tail_overlap, "tail and trace overlap: nothing comes twice" },
 	{ "good-tail-lost", good_tail_lost, "losses that only the counters of the tail tell" },
 	{ "good-tail-alone", good_tail_alone, "killed before the first chunk" },
+	{ "good-tail-foreign", good_tail_foreign, "a tail that belongs to another trace is left alone" },
 	{ "bad-header-flip", bad_header_flip, "one bit of the file header is wrong" },
 	{ "bad-header-cut", bad_header_cut, "the file header is cut short" },
 	{ "bad-header-zero-tick", bad_header_zero_tick, "a checksum that is right does not make ticks of 0/0 right" },
@@ -997,6 +1034,10 @@ static const struct {
 	{ "bad-count", bad_count, "blocks of no records, and of more than there may be" },
 	{ "bad-many-headers", bad_many_headers, "headers whose payloads end inside each other: linear time" },
 	{ "bad-many-tags", bad_many_tags, "what looks like a header every 12 bytes: linear time" },
+	{ "bad-tail-cut", bad_tail_cut, "a tail that is cut short: the trace stands without it" },
+	{ "bad-tail-flip", bad_tail_flip, "one bit of its page is wrong" },
+	{ "bad-tail-counters", bad_tail_counters, "its counters contradict each other" },
+	{ "bad-tail-clock", bad_tail_clock, "a clock that steps back ends what is believed of it" },
 	{ "unsupported-major", unsupported_major, "another major version" },
 	{ "unsupported-flag", unsupported_flag, "an unknown incompatible flag" },
 	{ "unsupported-chunk", unsupported_chunk, "an unknown critical chunk" },
