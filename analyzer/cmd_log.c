@@ -10,6 +10,7 @@
 #include "analyzer/message.h"
 #include "analyzer/options.h"
 #include "analyzer/out.h"
+#include "analyzer/pool.h"
 #include "analyzer/render_text.h"
 #include "analyzer/resolve.h"
 #include "analyzer/select.h"
@@ -136,13 +137,14 @@ static char *path_beside(const char *path)
 }
 
 static void log_beside(const char *path, const struct out_options *out_options,
-		       const struct log_options *options, const struct filter_options *filter_options)
+		       const struct log_options *options, const struct filter_options *filter_options,
+		       const struct stream_options *stream_options)
 {
 	if (strcmp(path, "-") == 0) {
 		message_error(EXIT_USAGE, NULL, "--log: standard input has no place beside it");
 		return;
 	}
-	struct stream *stream = stream_open(path, NULL);
+	struct stream *stream = stream_open(path, stream_options);
 	if (!stream)
 		return;
 	char *name = path_beside(path);
@@ -163,11 +165,12 @@ static void log_beside(const char *path, const struct out_options *out_options,
 
 /* All traces onto one output, which is not begun before one of them could be opened. */
 static void log_together(char **paths, int count, const struct out_options *out_options,
-			 const struct log_options *options, const struct filter_options *filter_options)
+			 const struct log_options *options, const struct filter_options *filter_options,
+			 const struct stream_options *stream_options)
 {
 	struct out *out = NULL;
 	for (int i = 0; i < count && !(out && out_failed(out)); i++) {
-		struct stream *stream = stream_open(paths[i], NULL);
+		struct stream *stream = stream_open(paths[i], stream_options);
 		if (!stream)
 			continue;
 		const bool first = !out;
@@ -189,10 +192,12 @@ void cmd_log(const struct command *command, int argc, char **argv)
 	struct log_options options = { 0 };
 	struct filter_options filter_options = { 0 };
 	struct out_options out_options = { 0 };
+	struct pool_options pool_options = { 0 };
 	const struct option_table tables[] = {
 		{ "filters", filter_option_rows, &filter_options },
 		{ "form", log_option_rows, &options },
 		{ "output", out_option_rows, &out_options },
+		{ "speed", pool_option_rows, &pool_options },
 		{ 0 },
 	};
 	int first = 0;
@@ -207,10 +212,12 @@ void cmd_log(const struct command *command, int argc, char **argv)
 		message_error(EXIT_USAGE, NULL, "--log and --output exclude each other");
 		return;
 	}
+	const struct stream_options stream_options = { .threads = pool_threads(&pool_options) };
 	if (!options.beside) {
-		log_together(argv + first, argc - first, &out_options, &options, &filter_options);
+		log_together(argv + first, argc - first, &out_options, &options, &filter_options,
+			     &stream_options);
 		return;
 	}
 	for (int i = first; i < argc; i++)
-		log_beside(argv[i], &out_options, &options, &filter_options);
+		log_beside(argv[i], &out_options, &options, &filter_options, &stream_options);
 }

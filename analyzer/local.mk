@@ -5,9 +5,12 @@ noinst_LTLIBRARIES += libanalyzer.la
 
 # All but main.c, so that unit tests can link it.
 libanalyzer_la_SOURCES = \
+	%D%/charges.c \
+	%D%/charges.h \
 	%D%/cmd_dump.c \
 	%D%/cmd_info.c \
 	%D%/cmd_log.c \
+	%D%/cmd_top.c \
 	%D%/cmd_verify.c \
 	%D%/command.h \
 	%D%/digits.c \
@@ -24,6 +27,8 @@ libanalyzer_la_SOURCES = \
 	%D%/options.h \
 	%D%/out.c \
 	%D%/out.h \
+	%D%/pool.c \
+	%D%/pool.h \
 	%D%/progress.c \
 	%D%/progress.h \
 	%D%/render_text.c \
@@ -38,6 +43,8 @@ libanalyzer_la_SOURCES = \
 	%D%/stream.h \
 	%D%/suggest.c \
 	%D%/suggest.h \
+	%D%/table.c \
+	%D%/table.h \
 	%D%/timeline.c \
 	%D%/timeline.h \
 	%D%/tree.c \

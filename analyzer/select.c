@@ -61,6 +61,7 @@ struct select {
 	struct mt_zone before;          /* of the block before the current one */
 	bool has_before;
 	bool before_skipped;            /* unread, so the state ends where it began */
+	bool shown;                     /* something of the last block that was looked into */
 };
 
 /*
@@ -434,10 +435,25 @@ static bool zone_may_show(const struct select *select, const struct mt_zone *zon
  * The run
  */
 
+/* A dry pass first? */
+static bool looks_first(const struct select *select, bool may_show)
+{
+	return !may_show || select->filter->any_site_rule || select->filter->since == FILTER_SINCE_SHOWN;
+}
+
+/* A guess for stream_expect(): the rules as they stand some blocks before `zone`. */
+static unsigned expected_parts(const void *context, const struct mt_zone *zone)
+{
+	const struct select *select = context;
+	const bool may_show = zone_may_show(select, zone);
+	if (!may_show && !zone->kinds[MT_KIND_META])
+		return 0;
+	return looks_first(select, may_show) && !select->shown ? MT_BLOCK_RSS | MT_BLOCK_SITES : MT_BLOCK_ALL;
+}
+
 static bool block_passed(struct select *select, const struct mt_zone *zone, bool may_show)
 {
-	const bool look_first = !may_show || select->filter->any_site_rule ||
-				select->filter->since == FILTER_SINCE_SHOWN;
+	const bool look_first = looks_first(select, may_show);
 	const struct mt_block *block =
 		stream_decode(select->stream, look_first ? MT_BLOCK_RSS | MT_BLOCK_SITES : MT_BLOCK_ALL);
 	if (!block || !classify(select, block))
@@ -446,6 +462,7 @@ static bool block_passed(struct select *select, const struct mt_zone *zone, bool
 	if (look_first) {
 		const struct state saved = select->state;
 		const bool shown = pass(select, block, true);
+		select->shown = shown;
 		if (!shown && select->filter->types) {
 			/* What is held may be an event that no zone map has. */
 			block = stream_decode(select->stream, MT_BLOCK_ALL);
@@ -576,6 +593,7 @@ void select_run(struct stream *stream, struct filter *filter, const struct selec
 	struct stream_block block;
 	bool stopped = false;
 	select.state.held.site = SELECT_NO_SITE;
+	stream_expect(stream, expected_parts, &select);
 	stream_rewind(stream);
 	progress_begin("reading");
 	while (!stopped && stream_next(stream, &block)) {
@@ -584,6 +602,7 @@ void select_run(struct stream *stream, struct filter *filter, const struct selec
 		stopped = sink->go_on && !sink->go_on(sink->context);
 	}
 	progress_end();
+	stream_expect(stream, NULL, NULL);
 	if (!stopped && in_range(filter, select.before.clock_last, select.state.number_next))
 		tell_end(&select);
 	if (work_out)

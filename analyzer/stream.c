@@ -3,7 +3,8 @@
  *
  * Opening walks all chunk headers once, because names and widths of the whole trace are needed before the
  * first line; stream_next() then walks them again, with damage muted, instead of keeping a list that
- * would grow with the trace. What a tail has beyond its trace is sealed into blocks in memory, so that
+ * would grow with the trace. That second walk may run some blocks ahead of the one that was given, and
+ * hand them to threads that read and decode them. What a tail has beyond its trace is sealed into blocks in memory, so that
  * there is one kind of block for everyone behind us.
  *
  * The tail is read before the trace: a recorder that is still at work may move records from the one
@@ -18,20 +19,41 @@
 #include <string.h>
 
 #include "analyzer/message.h"
+#include "analyzer/pool.h"
 
 #define NAMES_MEMORY_MAX        ((size_t)1 << 30)
 #define SPOOL_MAX               ((uint64_t)1 << 40)
 #define DAMAGE_TOLD_MAX         20      /* lines on stderr for one trace */
 #define LAST_CHUNKS             4       /* blocks that joining may go back over, if they are damaged */
 
-/* A block that can be decoded when somebody asks. */
+/*
+ * A block of ours takes 2.3 MB when it is decoded, so that all of these stay below 40 MB. Larger blocks and
+ * payloads, which others may write, are fewer at a time.
+ */
+#define AHEAD_MAX               12
+#define AHEAD_RECORDS_MAX       ((uint64_t)AHEAD_MAX * MT_BLOCK_RECORDS)
+#define AHEAD_BYTES_MAX         ((uint64_t)16 << 20)
+#define PLACES                  (AHEAD_MAX + 2)
+
+/* A block that can be decoded when somebody asks, or that another thread is at work on. */
 struct place {
+	struct pool_job job;                    /* first: what the pool gives back */
+	struct mt_source *source;
 	bool valid;
 	struct mt_chunk chunk;                  /* .dir also for those of the tail */
 	const uint8_t *tail_payload;            /* not NULL: a block of the tail */
+	bool behind_hole;                       /* damage was met before it */
+	bool first_of_tail;
 	unsigned parts;                         /* decoded into *block */
 	bool damaged;                           /* told, and not tried again */
 	struct mt_block block;
+	uint8_t *payload;                       /* read from the trace if payload_read */
+	size_t payload_room;
+	bool payload_read;
+
+	unsigned wanted;                        /* what the job decodes; 0: there is no job */
+	enum mt_status status;                  /* how that went ... */
+	int error;                              /* ... and its errno */
 };
 
 struct tail_block {
@@ -47,10 +69,18 @@ struct stream {
 	struct stream_options options;
 	struct stream_totals totals;
 
-	struct place places[2];
+	struct place places[PLACES];
 	struct place *current, *previous;
-	const uint8_t *payload;                 /* in the reader's buffer ... */
-	uint64_t payload_offset;                /* ... of this chunk */
+	struct place *ahead[AHEAD_MAX];         /* behind *current, in order from ahead_first on */
+	unsigned ahead_first, ahead_count;
+	uint64_t ahead_records, ahead_bytes;    /* in all of them */
+	struct place *spare[PLACES];            /* the rest; the last one freed is used first */
+	unsigned spare_count;
+	struct pool *pool;
+	unsigned ahead_max;                     /* 0: only *current */
+	stream_parts *expect;
+	const void *expect_context;
+	bool trace_done;                        /* the walk is behind its last block */
 	uint64_t events_end;                    /* blocks from this offset on are the tail's business */
 
 	struct tail_block *tail;
@@ -134,43 +164,70 @@ static void damage_block(struct stream *stream, uint64_t offset, enum mt_status 
  * Blocks
  */
 
-static enum mt_status place_payload(struct stream *stream, const struct place *place,
-				    const uint8_t **payload_out)
+/* Touches only *place and its source, so that any thread may call it. */
+static enum mt_status place_payload(struct place *place, const uint8_t **payload_out)
 {
-	if (place->tail_payload) {
-		*payload_out = place->tail_payload;
+	*payload_out = place->tail_payload ? place->tail_payload : place->payload;
+	if (place->tail_payload || place->payload_read)
 		return MT_OK;
+	const uint64_t size = place->chunk.header.payload_size;
+	if (size > MT_PAYLOAD_MAX)
+		return MT_ERR_LIMIT;
+	if (size > place->source->size)
+		return MT_ERR_TRUNCATED;
+	if (size > place->payload_room || !place->payload) {
+		free(place->payload);
+		place->payload_room = 0;
+		place->payload = malloc(size ? (size_t)size : 1);
+		if (!place->payload)
+			return MT_ERR_NO_MEMORY;
+		place->payload_room = (size_t)size;
 	}
-	if (!stream->payload || stream->payload_offset != place->chunk.offset) {
-		stream->payload = NULL;
-		MT_TRY(mt_reader_payload(stream->reader, &place->chunk, &stream->payload));
-		stream->payload_offset = place->chunk.offset;
-	}
-	*payload_out = stream->payload;
+	MT_TRY(mt_source_read_exact(place->source, place->chunk.payload_offset, place->payload, (size_t)size));
+	place->payload_read = true;
+	*payload_out = place->payload;
 	return MT_OK;
+}
+
+static enum mt_status place_open(struct place *place, unsigned parts)
+{
+	const uint8_t *payload = NULL;
+	MT_TRY(place_payload(place, &payload));
+	return mt_block_open(&place->block, &place->chunk.dir, payload, parts);
+}
+
+static void place_run(struct pool_job *job)
+{
+	struct place *place = (struct place *)job;
+	place->status = place_open(place, place->wanted);
+	place->error = errno;
 }
 
 static const struct mt_block *place_decode(struct stream *stream, struct place *place, unsigned parts)
 {
 	if (!place->valid || place->damaged)
 		return NULL;
-	if ((place->parts & parts) == parts)
-		return &place->block;
-	/* The zone map is checked against the records when all parts are asked for at once. */
-	const unsigned all = place->parts | parts;
-	if (all == MT_BLOCK_ALL)
-		parts = all;
-
-	const uint8_t *payload = NULL;
-	enum mt_status status = place_payload(stream, place, &payload);
-	if (status == MT_OK)
-		status = mt_block_open(&place->block, &place->chunk.dir, payload, parts);
+	enum mt_status status = MT_OK;
+	if (place->wanted) {
+		pool_wait(stream->pool, &place->job);
+		status = place->status;
+		place->parts = place->wanted;
+		place->wanted = 0;
+		errno = place->error;
+	}
+	if (status == MT_OK) {
+		if ((place->parts & parts) == parts)
+			return &place->block;
+		/* The zone map is checked against the records when all parts are asked for at once. */
+		const unsigned all = place->parts | parts;
+		status = place_open(place, all == MT_BLOCK_ALL ? all : parts);
+		place->parts = all;
+	}
 	if (status != MT_OK) {
 		damage_block(stream, place->chunk.offset, status);
 		place->damaged = true;
 		return NULL;
 	}
-	place->parts = all;
 	return &place->block;
 }
 
@@ -189,7 +246,9 @@ static void place_set(struct place *place, const struct mt_chunk *chunk, const u
 	place->valid = true;
 	place->chunk = *chunk;
 	place->tail_payload = tail_payload;
-	place->parts = 0;
+	place->payload_read = false;
+	place->behind_hole = place->first_of_tail = false;
+	place->parts = place->wanted = 0;
 	place->damaged = false;
 }
 
@@ -253,48 +312,130 @@ static bool next_of_trace(struct stream *stream, struct mt_chunk *chunk_out)
 	}
 }
 
-bool stream_next(struct stream *stream, struct stream_block *block_out)
+/*
+ * Blocks ahead
+ */
+
+/* Nobody looks at *place any more. */
+static void place_drop(struct stream *stream, struct place *place)
+{
+	if (place->wanted)
+		pool_cancel(stream->pool, &place->job);
+	place->wanted = 0;
+	place->valid = false;
+}
+
+static void drop_ahead(struct stream *stream)
+{
+	for (; stream->ahead_count; stream->ahead_count--) {
+		struct place *place = stream->ahead[stream->ahead_first];
+		place_drop(stream, place);
+		stream->spare[stream->spare_count++] = place;
+		stream->ahead_first = (stream->ahead_first + 1) % AHEAD_MAX;
+	}
+	stream->ahead_records = stream->ahead_bytes = 0;
+}
+
+/* One block more behind the last one that is ahead; false at the end. */
+static bool add_ahead(struct stream *stream)
 {
 	struct mt_chunk chunk;
 	const uint8_t *tail_payload = NULL;
-	bool first_of_tail = false;
 	/* Until the trace is at its end; from then on the tail's blocks. */
-	if (stream->tail_next || !next_of_trace(stream, &chunk)) {
+	stream->trace_done = stream->trace_done || !next_of_trace(stream, &chunk);
+	if (stream->trace_done) {
 		if (stream->tail_next >= stream->tail_count)
 			return false;
-		first_of_tail = stream->tail_next == 0;
 		const struct tail_block *tail = &stream->tail[stream->tail_next++];
 		chunk = (struct mt_chunk){ .offset = UINT64_MAX, .dir = tail->dir };
 		tail_payload = tail->payload;
 	}
-
-	struct place *place = stream->previous;
-	stream->previous = stream->current;
-	stream->current = place;
+	struct place *place = stream->spare[--stream->spare_count];
 	place_set(place, &chunk, tail_payload);
+	place->first_of_tail = tail_payload && stream->tail_next == 1;
+	place->behind_hole = stream->hole;
+	stream->hole = false;
+	stream->ahead[(stream->ahead_first + stream->ahead_count++) % AHEAD_MAX] = place;
+	stream->ahead_records += chunk.dir.zone.n_events;
+	stream->ahead_bytes += chunk.header.payload_size;
+	if (!stream->ahead_max)
+		return true;
+	place->wanted = stream->expect(stream->expect_context, &chunk.dir.zone);
+	if (place->wanted)
+		pool_submit(stream->pool, &place->job);
+	return true;
+}
 
-	*block_out = (struct stream_block){ .zone = chunk.dir.zone, .offset = chunk.offset };
+static bool may_go_ahead(const struct stream *stream)
+{
+	return !stream->ahead_count ||
+	       (stream->ahead_count < stream->ahead_max && stream->ahead_records < AHEAD_RECORDS_MAX &&
+		stream->ahead_bytes < AHEAD_BYTES_MAX);
+}
+
+static struct place *take_ahead(struct stream *stream)
+{
+	struct place *place = stream->ahead[stream->ahead_first];
+	stream->ahead_first = (stream->ahead_first + 1) % AHEAD_MAX;
+	stream->ahead_count--;
+	stream->ahead_records -= place->chunk.dir.zone.n_events;
+	stream->ahead_bytes -= place->chunk.header.payload_size;
+	return place;
+}
+
+unsigned stream_expect_all(const void *context, const struct mt_zone *zone)
+{
+	(void)context;
+	(void)zone;
+	return MT_BLOCK_ALL;
+}
+
+void stream_expect(struct stream *stream, stream_parts *parts, const void *context)
+{
+	const unsigned threads = stream->options.threads ? stream->options.threads : pool_threads(NULL);
+	drop_ahead(stream);
+	stream->expect = parts;
+	stream->expect_context = context;
+	if (parts && !stream->pool && threads > 1)
+		stream->pool = pool_new(threads);
+	/* Two for each thread, so that none waits while one block is looked at. */
+	stream->ahead_max = !parts || !stream->pool ? 0 : 2 * threads > AHEAD_MAX ? AHEAD_MAX : 2 * threads;
+}
+
+bool stream_next(struct stream *stream, struct stream_block *block_out)
+{
+	while (may_go_ahead(stream) && add_ahead(stream))
+		;
+	if (!stream->ahead_count)
+		return false;
+	place_drop(stream, stream->previous);
+	stream->spare[stream->spare_count++] = stream->previous;
+	stream->previous = stream->current;
+	stream->current = take_ahead(stream);
+
+	const struct place *place = stream->current;
+	*block_out = (struct stream_block){ .zone = place->chunk.dir.zone, .offset = place->chunk.offset };
 	find_gap(stream, block_out);
-	if (block_out->lost_before && stream->hole)
+	if (block_out->lost_before && place->behind_hole)
 		block_out->lost_is_damage = true;
-	const bool overwritten = first_of_tail && stream->tail_overwritten;
+	const bool overwritten = place->first_of_tail && stream->tail_overwritten;
 	if (overwritten)
 		block_out->lost_is_damage = false;
 	/* Without a LOST record only the disk loses, if it did at all. */
 	if (!block_out->lost_is_damage && (overwritten || stream->totals.lost[MT_LOST_DISK - 1]))
 		block_out->lost_reason = MT_LOST_DISK;
-	stream->hole = false;
 	return true;
 }
 
 void stream_rewind(struct stream *stream)
 {
+	drop_ahead(stream);
+	place_drop(stream, stream->current);
+	place_drop(stream, stream->previous);
 	mt_reader_rewind(stream->reader);
 	stream->muted = true;
-	stream->hole = false;
+	stream->hole = stream->trace_done = false;
 	stream->tail_next = 0;
-	stream->current->valid = false;
-	stream->previous->valid = false;
 }
 
 double stream_progress(const struct stream *stream)
@@ -681,8 +822,12 @@ static bool stream_begin(struct stream *stream, const char *path)
 	stream->current = &stream->places[0];
 	stream->previous = &stream->places[1];
 	stream->events_end = UINT64_MAX;
-	mt_block_init(&stream->places[0].block);
-	mt_block_init(&stream->places[1].block);
+	for (unsigned i = 0; i < PLACES; i++) {
+		mt_block_init(&stream->places[i].block);
+		stream->places[i].job.run = place_run;
+		if (i >= 2)
+			stream->spare[stream->spare_count++] = &stream->places[i];
+	}
 	if (stream->path && stream->names)
 		return true;
 	message_trace_error(path, UINT64_MAX, MT_ERR_NO_MEMORY, NULL);
@@ -722,6 +867,8 @@ struct stream *stream_open(const char *path, const struct stream_options *option
 		stream_tell_not_opened(stream->path, stream->reader, status);
 		goto out;
 	}
+	for (unsigned i = 0; i < PLACES; i++)
+		stream->places[i].source = stream->source;
 	walk_chunks(stream, walk);
 	stream->totals.file_bytes = stream->source->size;
 	stream->totals.truncated_bytes = mt_reader_truncated(stream->reader);
@@ -752,8 +899,12 @@ void stream_close(struct stream *stream)
 		free(stream->tail[i].payload);
 	free(stream->tail);
 	free(stream->told_offsets);
-	mt_block_release(&stream->places[0].block);
-	mt_block_release(&stream->places[1].block);
+	for (unsigned i = 0; i < PLACES; i++) {
+		place_drop(stream, &stream->places[i]);
+		mt_block_release(&stream->places[i].block);
+		free(stream->places[i].payload);
+	}
+	pool_free(stream->pool);
 	mt_names_free(stream->names);
 	mt_reader_free(stream->reader);
 	mt_source_close(stream->source);

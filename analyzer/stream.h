@@ -30,6 +30,7 @@ struct stream_options {
 	size_t memory_max;              /* for names; 0: the default, 1 GiB */
 	bool no_tail;                   /* the trace alone */
 	bool quiet;                     /* no notes (not closed, lost); errors are still told */
+	unsigned threads;               /* that unpack blocks ahead; 0: pool_threads() */
 };
 
 /*
@@ -99,6 +100,16 @@ const struct mt_block *stream_decode(struct stream *stream, unsigned parts);
  * all. It does not disturb what stream_decode() gave. NULL if there is none.
  */
 const struct mt_block *stream_decode_previous(struct stream *stream, unsigned parts);
+
+/*
+ * Tell which parts of a block stream_decode() will be asked for: from the next stream_rewind() on, other
+ * threads read and decode blocks ahead. `parts` is asked in the order of the blocks, some blocks early, by
+ * the thread that calls stream_next(). It may be wrong either way, which costs time and nothing else.
+ * NULL: no more ahead.
+ */
+typedef unsigned stream_parts(const void *context, const struct mt_zone *zone);
+void stream_expect(struct stream *stream, stream_parts *parts, const void *context);
+stream_parts stream_expect_all;         /* for who reads everything */
 
 /*
  * Losses behind the last record (a killed program whose ring was full), and their reason, enum mt_lost or

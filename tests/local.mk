@@ -25,6 +25,7 @@ unit_tests = \
 	%D%/unit/test_names \
 	%D%/unit/test_options \
 	%D%/unit/test_out \
+	%D%/unit/test_pool \
 	%D%/unit/test_progress \
 	%D%/unit/test_reader \
 	%D%/unit/test_record \

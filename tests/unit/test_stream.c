@@ -16,7 +16,7 @@ enum { BLOCKS = 3, COUNT_IN_BLOCK = 60, RECORDS = BLOCKS * COUNT_IN_BLOCK };
 static struct sample sample;
 static const uint8_t *trace;
 static size_t trace_size;
-static const struct stream_options quiet = { .quiet = true };
+static const struct stream_options quiet = { .quiet = true, .threads = 3 };
 static struct capture told;
 
 static void make_trace(bool closed)
@@ -107,6 +107,27 @@ static void read_blocks(struct stream *stream, struct reading *reading)
 		reading->lost_reason = reason;
 }
 
+static unsigned expect_some(const void *context, const struct mt_zone *zone)
+{
+	(void)context;
+	return (unsigned)zone->first_record / 7 % (MT_BLOCK_ALL + 1);
+}
+
+/* Other threads decode ahead, as was expected or not: the same blocks, records and losses. */
+static void read_ahead(struct stream *stream, const struct reading *reading, stream_parts *parts)
+{
+	struct reading again = { 0 };
+	stream_expect(stream, parts, NULL);
+	stream_rewind(stream);
+	read_blocks(stream, &again);
+	ck_assert_uint_eq(again.blocks, reading->blocks);
+	ck_assert_uint_eq(again.records, reading->records);
+	ck_assert_uint_eq(again.wrong, reading->wrong);
+	ck_assert_uint_eq(again.lost_before, reading->lost_before);
+	ck_assert_uint_eq(again.lost_is_damage, reading->lost_is_damage);
+	ck_assert_uint_eq(again.lost_reason, reading->lost_reason);
+}
+
 static struct reading read_path(const char *path, const struct stream_options *options)
 {
 	struct reading reading = { 0 };
@@ -115,6 +136,11 @@ static struct reading read_path(const char *path, const struct stream_options *o
 		return reading;
 	reading.opened = true;
 	read_blocks(stream, &reading);
+	if (options) {
+		read_ahead(stream, &reading, stream_expect_all);
+		read_ahead(stream, &reading, expect_some);
+		read_ahead(stream, &reading, NULL);
+	}
 	reading.totals = *stream_totals(stream);
 	stream_close(stream);
 	return reading;
