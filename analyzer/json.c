@@ -14,6 +14,8 @@ void json_init(struct json *json, struct out *out)
 
 static void indent(struct json *json)
 {
+	if (json->compact)
+		return;
 	out_string(json->out, "\n");
 	for (unsigned i = 0; i < json->depth; i++)
 		out_string(json->out, "  ");

@@ -1,5 +1,5 @@
 /*
- * JSON (RFC 8259) onto a struct out, indented by two blanks a level.
+ * JSON (RFC 8259) onto a struct out, indented by two blanks a level, or each value on one line.
  *
  * Strings come out in ASCII, so that neither a locale nor a control or bidirectional character is
  * anybody's trouble: \u escapes for the rest, and bytes that are not UTF-8 as lone surrogates
@@ -18,6 +18,7 @@ struct json {
 	struct out *out;
 	unsigned depth;
 	bool any;               /* the innermost container has a member */
+	bool compact;           /* set it after json_init(): no line breaks within a value (ndjson) */
 };
 
 void json_init(struct json *json, struct out *out);

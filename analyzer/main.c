@@ -17,6 +17,7 @@
 
 const struct command commands[] = {
 	{ "log", "TRACE...", "print the log of calls and returns that changed the memory", cmd_log, 0 },
+	{ "top", "TRACE...", "rank functions by what they did to memory and time", cmd_top, 0 },
 	{ "info", "TRACE...", "tell what a trace is: who, when, how much, what was lost", cmd_info, 0 },
 	{ "verify", "TRACE...", "check every checksum and every rule of the format", cmd_verify, 0 },
 	{ "dump", "TRACE...", "print every record, tab separated, for comparing decoders", cmd_dump, 1 },

@@ -1,0 +1,92 @@
+/*
+ * The traces of a command line, charged to one call tree: what top, tree and peak have in common.
+ */
+#ifndef CHARGES_H
+#define CHARGES_H
+
+#include "analyzer/functions.h"
+#include "analyzer/json.h"
+#include "analyzer/options.h"
+#include "analyzer/out.h"
+#include "analyzer/stacks.h"
+#include "analyzer/tree.h"
+
+struct charges_options {
+	struct filter_options filter;   /* function, file, thread, from, to */
+	uint64_t node_max;              /* 0: TREE_NODES_MAX */
+};
+
+/* Rows that fill a struct charges_options. */
+extern const struct option_spec charges_option_rows[];
+
+/* What one trace came to. */
+struct charges_trace {
+	char *path;                     /* as given */
+	uint32_t pid;
+	struct stacks_totals totals;
+	uint64_t time_ns;               /* from its first record to the last */
+	int64_t rss_peak;               /* bytes; of what the filter let through */
+	uint64_t peak_number;           /* of the event that reached it */
+	uint64_t peak_us;               /* when, since the process began */
+	int64_t peak_share;             /* grown - released by then, certain */
+};
+
+/* Threads of one name, in all traces. */
+struct charges_thread {
+	char *name;                     /* safe to print */
+	uint64_t calls, time_ns;
+	int64_t grown, released, unsure_grown, unsure_released, peak;
+};
+
+/* Stretches by the line at which they ended (docs/attribution.md). */
+struct charges_line {
+	uint32_t function;              /* of the Python frame */
+	int32_t line;                   /* -1 not known */
+	uint64_t calls;                 /* of C functions from this line */
+	uint64_t time_ns;
+	int64_t grown, released, unsure_grown, unsure_released;
+};
+
+struct charges {
+	struct functions *functions;
+	struct tree *tree;
+	struct charges_trace *traces;
+	size_t trace_count;
+	struct charges_thread *threads;
+	size_t thread_count;
+	struct charges_line *lines;
+	size_t line_count;
+
+	/* private */
+	const struct charges_options *options;
+	struct stacks *stacks;          /* after charges_read(): of the last trace */
+	struct line_table *line_table;
+	bool want_lines;
+};
+
+/* For the peak: called after each trace, before the next. */
+typedef void charges_each(void *context, struct charges *charges, const struct charges_trace *trace,
+			  struct stream *stream);
+
+/*
+ * Read `count` traces. False if none could be read, or memory ran out; all of it has been told. `each` may
+ * be NULL. Release it in any case.
+ */
+bool charges_read(struct charges *charges, const struct charges_options *options, char **paths, int count,
+		  bool want_lines, charges_each *each, void *context);
+void charges_release(struct charges *charges);
+
+/*
+ * Take away from all nodes of functions that --function and --file do not name what is their own. False
+ * without memory.
+ */
+bool charges_apply_names(struct charges *charges);
+
+/* Does the glob match the function's name, or the last part of it? */
+bool charges_name_matches(struct charges *charges, const char *glob, uint32_t function);
+
+/* Head of the text output: a line or two for each trace; and of the JSON: "traces". */
+void charges_head_text(const struct charges *charges, struct out *out);
+void charges_head_json(const struct charges *charges, struct json *json);
+
+#endif
