@@ -173,6 +173,7 @@ traces: %D%/traces/make_traces
 .PHONY: traces
 EXTRA_DIST += \
 	%D%/python/make_example.py \
+	%D%/python/realprograms.py \
 	%D%/python/refdecoder.py \
 	%D%/python/support.py \
 	%D%/python/tracebuilder.py
