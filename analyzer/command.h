@@ -17,8 +17,11 @@ extern const struct command commands[];         /* ends with a NULL name */
 
 void cmd_log(const struct command *command, int argc, char **argv);
 void cmd_top(const struct command *command, int argc, char **argv);
+void cmd_tree(const struct command *command, int argc, char **argv);
+void cmd_peak(const struct command *command, int argc, char **argv);
 void cmd_info(const struct command *command, int argc, char **argv);
 void cmd_verify(const struct command *command, int argc, char **argv);
+void cmd_archive(const struct command *command, int argc, char **argv);
 void cmd_dump(const struct command *command, int argc, char **argv);
 
 #endif

@@ -301,12 +301,10 @@ static uint32_t module_start(const char *path, uint32_t size)
 		if (has(path, size, i, "/site-packages/") || has(path, size, i, "/dist-packages/")) {
 			start = i + 15;
 		} else if (has(path, size, i, "/lib/python3.") || has(path, size, i, "/lib64/python3.")) {
-			uint32_t end = i + 5;
+			uint32_t end = i + (path[i + 4] == '/' ? 5 : 7);
 			while (end < size && path[end] != '/')
 				end++;
-			for (end++; end < size && path[end] != '/';)
-				end++;
-			if (end < size && end + 1 > start)
+			if (end < size)
 				start = end + 1;
 		}
 	}
@@ -347,7 +345,7 @@ static char *make_module(const struct function *function)
 		cut_end(&size, bytes, "/__init__");
 	}
 	if (!size)
-		return strdup("?");
+		return strdup(function->sort == FUNCTION_TYPE ? "builtins" : "?");
 	char *text = escaped(bytes, size, "", "", 0);
 	if (function->sort == FUNCTION_PYTHON)
 		for (char *at = text; at && *at; at++)

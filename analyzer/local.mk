@@ -5,12 +5,17 @@ noinst_LTLIBRARIES += libanalyzer.la
 
 # All but main.c, so that unit tests can link it.
 libanalyzer_la_SOURCES = \
+	%D%/archive.c \
+	%D%/archive.h \
 	%D%/charges.c \
 	%D%/charges.h \
+	%D%/cmd_archive.c \
 	%D%/cmd_dump.c \
 	%D%/cmd_info.c \
 	%D%/cmd_log.c \
+	%D%/cmd_peak.c \
 	%D%/cmd_top.c \
+	%D%/cmd_tree.c \
 	%D%/cmd_verify.c \
 	%D%/command.h \
 	%D%/digits.c \
@@ -49,6 +54,8 @@ libanalyzer_la_SOURCES = \
 	%D%/timeline.h \
 	%D%/tree.c \
 	%D%/tree.h \
+	%D%/tree_view.c \
+	%D%/tree_view.h \
 	%D%/units.c \
 	%D%/units.h \
 	%D%/verify.c \

@@ -18,8 +18,11 @@
 const struct command commands[] = {
 	{ "log", "TRACE...", "print the log of calls and returns that changed the memory", cmd_log, 0 },
 	{ "top", "TRACE...", "rank functions by what they did to memory and time", cmd_top, 0 },
+	{ "tree", "TRACE...", "the call tree, with what each path did to memory and time", cmd_tree, 0 },
+	{ "peak", "TRACE...", "when memory was highest, on which path, and what was live", cmd_peak, 0 },
 	{ "info", "TRACE...", "tell what a trace is: who, when, how much, what was lost", cmd_info, 0 },
 	{ "verify", "TRACE...", "check every checksum and every rule of the format", cmd_verify, 0 },
+	{ "archive", "TRACE...", "make a closed trace smaller, for keeping", cmd_archive, 0 },
 	{ "dump", "TRACE...", "print every record, tab separated, for comparing decoders", cmd_dump, 1 },
 	{ 0 },
 };

@@ -261,10 +261,12 @@ struct tree *tree_invert(const struct tree *tree, uint32_t depth_max)
 		uint32_t up = i;
 		for (uint32_t levels = 0; levels < depth_max; levels++) {
 			at = tree_child(inverted, at, tree->nodes[up].function);
+			inverted->nodes[at].calls += tree->nodes[i].calls;
 			up = tree->nodes[up].parent;
 			if (up == TREE_NONE || up == TREE_ROOT)
 				break;
 		}
+		inverted->nodes[at].calls -= tree->nodes[i].calls;
 		add_node(&inverted->nodes[at], &tree->nodes[i], 1);
 	}
 	inverted->other_calls += tree->other_calls;
