@@ -738,8 +738,9 @@ static void begin_rss(struct stacks *stacks, const struct mt_header *header)
 	if (!gap_ns)
 		return;
 	stacks->always_read = false;
-	/* Ticks are cut, so the time between may have been one tick longer. */
-	const uint64_t ticks = (uint64_t)((unsigned __int128)gap_ns * header->tick_den / header->tick_num);
+	/* Ticks are cut, so the time between may have been up to one tick longer. */
+	const unsigned __int128 parts = (unsigned __int128)gap_ns * header->tick_den;
+	const uint64_t ticks = (uint64_t)((parts + header->tick_num - 1) / header->tick_num);
 	stacks->late_ticks = ticks ? ticks - 1 : 0;
 }
 

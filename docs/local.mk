@@ -8,5 +8,6 @@ EXTRA_DIST += \
 	%D%/examples/documented.py
 
 dist_doc_DATA = \
+	%D%/attribution.md \
 	%D%/design.md \
 	%D%/format.md
