@@ -104,7 +104,7 @@ static void remove_unfinished(int signal_number)
 	raise(signal_number);                   /* SA_RESETHAND: now with its usual effect */
 }
 
-static void guard_unfinished(const char *path)
+void out_guard_unfinished(const char *path)
 {
 	sigset_t set, old;
 	sigemptyset(&set);
@@ -176,7 +176,7 @@ static bool open_file(struct out *out)
 		out->part_path = NULL;
 		return false;
 	}
-	guard_unfinished(out->part_path);
+	out_guard_unfinished(out->part_path);
 	const mode_t mask = umask(0);
 	umask(mask);
 	fchmod(out->fd, 0666 & ~mask);          /* if it fails, 0600 is the safe side */
@@ -184,7 +184,7 @@ static bool open_file(struct out *out)
 }
 
 /* Give the file its name; nothing that has come to be under it meanwhile is replaced unasked. */
-static int place_file(const char *part_path, const char *path, bool force)
+int out_place_file(const char *part_path, const char *path, bool force)
 {
 	if (force)
 		return rename(part_path, path);
@@ -447,13 +447,13 @@ static void finish_file(struct out *out, bool keep)
 		if (way) {
 			out->failed = true;
 			message_error(EXIT_OUTPUT, out->path, "%s", way);
-		} else if (place_file(out->part_path, out->path, out->force) != 0) {
+		} else if (out_place_file(out->part_path, out->path, out->force) != 0) {
 			fail(out, "cannot rename to it", errno);
 		}
 	}
 	if (!keep || out->failed)
 		unlink(out->part_path);
-	guard_unfinished(NULL);
+	out_guard_unfinished(NULL);
 	free(out->part_path);
 }
 

@@ -68,4 +68,16 @@ void out_printf(struct out *out, const char *format, ...) __attribute__((format(
 char *out_reserve(struct out *out, size_t size);
 void out_commit(struct out *out, size_t used);
 
+/*
+ * For who writes a file without a struct out: `path` (borrowed; NULL: none any more) is removed when a
+ * signal ends us. One at a time.
+ */
+void out_guard_unfinished(const char *path);
+
+/*
+ * Give the finished file `part_path` the name `path`. Without `force` nothing is replaced that has come to be
+ * there meanwhile. 0, or -1 and errno.
+ */
+int out_place_file(const char *part_path, const char *path, bool force);
+
 #endif

@@ -7,6 +7,7 @@
 #     SANITIZER_PRELOAD         the library to LD_PRELOAD into an interpreter (empty without ASan)
 
 unit_tests = \
+	%D%/unit/test_archive \
 	%D%/unit/test_block \
 	%D%/unit/test_bytes \
 	%D%/unit/test_checksum \
