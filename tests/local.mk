@@ -37,12 +37,14 @@ unit_tests = \
 	%D%/unit/test_rss \
 	%D%/unit/test_select \
 	%D%/unit/test_session \
+	%D%/unit/test_stacks \
 	%D%/unit/test_stream \
 	%D%/unit/test_strings \
 	%D%/unit/test_summary \
 	%D%/unit/test_tail \
 	%D%/unit/test_timeline \
 	%D%/unit/test_traces \
+	%D%/unit/test_tree \
 	%D%/unit/test_units \
 	%D%/unit/test_verify \
 	%D%/unit/test_writer
