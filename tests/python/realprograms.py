@@ -28,6 +28,7 @@ import tempfile
 import time
 import xml.etree.ElementTree
 
+import refdecoder
 import support
 from support import Balance
 
@@ -277,35 +278,29 @@ class Bench:
 
     def check_trace(self, trace):
         self.tool("verify", trace)
-        events, records, lost, alone = self.check_balance(trace)
-        if lost:
-            raise Failure("%d events lost" % lost)
+        events, records, alone = self.check_balance(trace)
         self.check_decoders(trace, records)
         size = os.path.getsize(trace)
         return "%d events, %.2f bytes an event%s" % (
             events, size / max(events, 1), ", %d returns that CPython gives without a call" % alone if alone else "")
 
     def check_balance(self, trace):
-        """(events, records, lost, returns that have no call for a known reason)"""
+        """(events, records, returns that have no call for a known reason); Failure also if something was lost."""
+        with refdecoder.Trace(trace) as decoded:
+            end = decoded.end
+        if not end:
+            raise Failure("the trace has no end")
+        if end.lost:
+            raise Failure("%d of %d events lost" % (end.lost, end.events))
         balance = Balance(self.version)
-        feed = balance.feed
-        events = records = lost = 0
-        process = subprocess.Popen([self.mtdump, "dump", trace], stdout=subprocess.PIPE, env=support.tool_environment())
-        for row in process.stdout:
-            f = row.split(b"\t")
-            kind, flags = int(f[3]), int(f[4])
-            records += 1
-            events += f[1] != b"-"
-            if kind == support.META:
-                if f[5] == b"4":
-                    lost += int(f[9])
-                continue
-            feed(f[0].decode(), kind, flags, int(f[5]), int(f[6]), f[7], f[12].strip())
+        process = subprocess.Popen([self.mtdump, "dump", trace], stdout=subprocess.PIPE, bufsize=1 << 20,
+                                   env=support.tool_environment())
+        balance.feed_rows(process.stdout)
         if process.wait():
             raise Failure("mtdump dump: status %d" % process.returncode)
         if balance.faults:
             raise Failure("calls and returns do not balance\n    %s" % "\n    ".join(balance.faults))
-        return events, records, lost, balance.alone
+        return end.events, end.records, balance.alone
 
     def check_decoders(self, trace, records):
         decoder = [sys.executable, os.path.join(support.HERE, "refdecoder.py"), trace, "--dump"]

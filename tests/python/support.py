@@ -166,7 +166,7 @@ def text(name):
 class Balance:
     """Whether calls and returns balance, per thread: of Python frames, and C calls with their ends.
 
-    Feed it records in order; `faults` are sentences.  Frames that are open at the end are no fault.  Two things that
+    Feed it records in order, ids as the bytes that `dump` prints; `faults` are sentences.  Frames that are open at the end are no fault.  Two things that
     CPython itself reports so, to sys.setprofile functions too, are none either, but counted in `alone`:
 
     - 3.12 has no C_CALL for a bound method around a C function, only its C_RETURN;
@@ -193,7 +193,7 @@ class Balance:
             if flags & F_SUSPEND:
                 self.suspended[code] -= 1
         elif kind == C_CALL:
-            stack.append(-callee)
+            stack.append(b"-" + callee)
         elif kind == RETURN:
             if flags & F_SUSPEND:
                 self.suspended[code] += 1
@@ -209,7 +209,7 @@ class Balance:
             if code in stack:
                 while stack.pop() != code:
                     pass
-        elif stack and stack[-1] == -callee:
+        elif stack and stack[-1] == b"-" + callee:
             stack.pop()
         elif self.version == (3, 12):
             self.alone += 1
@@ -217,11 +217,32 @@ class Balance:
             self.fault(ordinal, "%s of %s without its C_CALL" % (WHAT[kind], function))
 
 
+    def feed_rows(self, rows):
+        """Records as lines of `dump`, tens of millions of them: what is in order is dealt with here."""
+        plain = {b"0", b"16"}           # flags: none, or RSS_READ alone
+        current = stack = None
+        for row in rows:
+            ordinal, _, _, kind, flags, code, callee, thread, rest = row.split(b"\t", 8)
+            if flags in plain:
+                if thread != current:
+                    current, stack = thread, self.stacks[thread]
+                if kind == b"0":
+                    stack.append(code)
+                    continue
+                if kind == b"4":
+                    stack.append(b"-" + callee)
+                    continue
+                if stack and stack[-1] == (code if kind == b"3" else b"-" + callee) and kind in b"356":
+                    del stack[-1]
+                    continue
+            self.feed(ordinal.decode(), int(kind), int(flags), code, callee, thread, rest.strip().split(b"\t")[-1])
+
+
 def unbalanced(records):
     """What does not balance in `records`: a list of sentences, empty if all is well."""
     balance = Balance()
     for r in records:
-        balance.feed(r.ordinal, r.kind, r.flags, r.code, r.callee, r.thread, r.function)
+        balance.feed(r.ordinal, r.kind, r.flags, b"%d" % r.code, b"%d" % r.callee, r.thread, r.function)
     return balance.faults
 
 
