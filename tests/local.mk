@@ -157,7 +157,8 @@ python_tests = \
 	%D%/python/test_profile.py \
 	%D%/python/test_recursion.py \
 	%D%/python/test_runner.py \
-	%D%/python/test_threads.py
+	%D%/python/test_threads.py \
+	%D%/python/test_top_tree.py
 
 TESTS += $(lint_tests) $(golden_tests) %D%/fuzz/run.sh
 if WITH_PYTHON
