@@ -224,7 +224,7 @@ static bool add_trace(struct charges *charges, const char *path, struct stream *
 	if (!traces)
 		return false;
 	charges->traces = traces;
-	timeline_init(&timeline, header, TIMELINE_PROCESS);
+	stream_timeline(stream, &timeline, TIMELINE_PROCESS);
 	const uint64_t ticks = totals->records ? totals->ticks_last - totals->ticks_first : 0;
 	struct charges_trace trace = {
 		.path = strdup(path), .pid = header->pid, .totals = *totals,

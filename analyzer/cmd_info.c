@@ -46,6 +46,7 @@ struct info {
 	const struct mt_header *header;
 	const struct stream_totals *totals;
 	struct resolve *resolve;
+	struct timeline timeline;
 	uint64_t events_in_file;        /* the others are in the tail */
 	struct peak peak;
 };
@@ -118,12 +119,6 @@ static void visit_blocks(struct info *info)
 		if (records)
 			find_in_block(&info->peak, records, info->totals->rss_max);
 	}
-}
-
-static uint64_t ticks_to_ns(const struct mt_header *header, uint64_t ticks)
-{
-	const unsigned __int128 ns = (unsigned __int128)ticks * header->tick_num / header->tick_den;
-	return ns > UINT64_MAX ? UINT64_MAX : (uint64_t)ns;
 }
 
 static uint64_t pages_to_bytes(const struct info *info, uint32_t pages)
@@ -363,7 +358,7 @@ static void json_peak(struct json *json, const struct info *info)
 	json_uint(json, "rss_bytes", pages_to_bytes(info, event->rss_pages));
 	json_uint(json, "event", info->peak.number);
 	json_bool(json, "event_is_numbered", info->peak.numbered);
-	json_uint(json, "time_ns", ticks_to_ns(info->header, event->clock_ticks));
+	json_uint(json, "time_ns", timeline_ns(&info->timeline, event->clock_ticks));
 	json_string(json, "what", kind_words[event->kind]);
 	json_where(json, info, event);
 	json_uint(json, "thread", event->thread);
@@ -454,8 +449,8 @@ static void print_json(struct out *out, const struct info *info)
 	for (int i = 0; i < MT_KIND_COUNT; i++)
 		json_uint(&json, kind_words[i], totals->kinds[i]);
 	json_object_end(&json);
-	json_uint(&json, "first_ns", ticks_to_ns(header, totals->clock_first));
-	json_uint(&json, "last_ns", ticks_to_ns(header, totals->clock_last));
+	json_uint(&json, "first_ns", timeline_ns(&info->timeline, totals->clock_first));
+	json_uint(&json, "last_ns", timeline_ns(&info->timeline, totals->clock_last));
 	json_uint(&json, "rss_min_bytes", totals->records ? pages_to_bytes(info, totals->rss_min) : 0);
 	json_uint(&json, "rss_max_bytes", totals->records ? pages_to_bytes(info, totals->rss_max) : 0);
 	json_peak(&json, info);
@@ -627,8 +622,8 @@ static void text_counts(struct out *out, const struct info *info)
 	if (!totals->records)
 		return;
 	label(out, "span");
-	out_printf(out, "%s\n", units_format_duration(ticks_to_ns(info->header, totals->clock_last -
-								   totals->clock_first),
+	out_printf(out, "%s\n", units_format_duration(timeline_ns(&info->timeline, totals->clock_last) -
+						      timeline_ns(&info->timeline, totals->clock_first),
 						      span, sizeof(span)));
 }
 
@@ -711,6 +706,7 @@ static bool info_trace(struct out *out, const char *path, const char *before,
 	info.path = stream_path(info.stream);
 	info.header = stream_header(info.stream);
 	info.totals = stream_totals(info.stream);
+	stream_timeline(info.stream, &info.timeline, TIMELINE_START);
 	info.resolve = resolve_new(stream_names(info.stream), RESOLVE_FULL);
 	if (!info.resolve) {
 		message_error(EXIT_LIMIT, path, "%s", mt_status_string(MT_ERR_NO_MEMORY));

@@ -85,7 +85,7 @@ static void print_log(struct stream *stream, const char *path, struct out *out, 
 	struct render_text *text = NULL;
 	struct timeline timeline;
 	struct filter filter = { 0 };
-	timeline_init(&timeline, header, options->clock);
+	stream_timeline(stream, &timeline, options->clock);
 	struct resolve *resolve = resolve_new(names, options->paths);
 	if (!resolve || !filter_init(&filter, filter_options, header, names, resolve, &timeline))
 		goto out;

@@ -77,7 +77,7 @@ static bool fill_moment(struct moment *moment, const struct charges *charges, st
 	struct timeline timeline;
 	if (!resolve)
 		return false;
-	timeline_init(&timeline, stream_header(stream), TIMELINE_PROCESS);
+	stream_timeline(stream, &timeline, TIMELINE_PROCESS);
 	moment->any = peak->any;
 	moment->unsure = peak->unsure;
 	moment->above = (int64_t)peak->rss_bytes - stacks_totals(charges->stacks)->rss_first;

@@ -841,7 +841,7 @@ bool stacks_run(struct stacks *stacks, struct stream *stream)
 
 	stacks->filter = NULL;
 	if (ready && stacks->options && stacks->options->filter) {
-		timeline_init(&timeline, header, stacks->options->clock);
+		stream_timeline(stream, &timeline, stacks->options->clock);
 		resolve = resolve_new(stacks->names, RESOLVE_FULL);
 		ready = resolve && filter_init(&filter, stacks->options->filter, header, stacks->names, resolve,
 					       &timeline);

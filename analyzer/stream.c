@@ -68,6 +68,7 @@ struct stream {
 	struct mt_names *names;
 	struct stream_options options;
 	struct stream_totals totals;
+	struct timeline_drift *drift;
 
 	struct place places[PLACES];
 	struct place *current, *previous;
@@ -521,8 +522,10 @@ static void walk_checkpoint(struct stream *stream, const struct mt_chunk *chunk)
 {
 	struct mt_in in = mt_in_over(chunk->part, chunk->part_size);
 	struct mt_checkpoint checkpoint;
-	if (mt_checkpoint_decode(&in, &checkpoint) == MT_OK)
-		totals_lost(stream, checkpoint.lost, checkpoint.lost_total);
+	if (mt_checkpoint_decode(&in, &checkpoint) != MT_OK)
+		return;
+	totals_lost(stream, checkpoint.lost, checkpoint.lost_total);
+	timeline_drift_add(stream->drift, checkpoint.clock_ticks, checkpoint.monotonic_ns);
 }
 
 static void walk_defs(struct stream *stream, const struct mt_chunk *chunk)
@@ -869,6 +872,7 @@ struct stream *stream_open(const char *path, const struct stream_options *option
 	}
 	for (unsigned i = 0; i < PLACES; i++)
 		stream->places[i].source = stream->source;
+	stream->drift = timeline_drift_new(stream_header(stream));
 	walk_chunks(stream, walk);
 	stream->totals.file_bytes = stream->source->size;
 	stream->totals.truncated_bytes = mt_reader_truncated(stream->reader);
@@ -905,6 +909,7 @@ void stream_close(struct stream *stream)
 		free(stream->places[i].payload);
 	}
 	pool_free(stream->pool);
+	timeline_drift_free(stream->drift);
 	mt_names_free(stream->names);
 	mt_reader_free(stream->reader);
 	mt_source_close(stream->source);
@@ -930,4 +935,10 @@ const struct mt_names *stream_names(const struct stream *stream)
 const struct stream_totals *stream_totals(const struct stream *stream)
 {
 	return &stream->totals;
+}
+
+void stream_timeline(const struct stream *stream, struct timeline *timeline, enum timeline_clock clock)
+{
+	timeline_init(timeline, stream_header(stream), clock);
+	timeline->drift = stream->drift;
 }

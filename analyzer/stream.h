@@ -19,6 +19,7 @@
 #ifndef STREAM_H
 #define STREAM_H
 
+#include "analyzer/timeline.h"
 #include "format/reader.h"
 
 /* "ring full" for enum mt_lost; "unknown reason" for 0 and numbers of later versions. */
@@ -43,6 +44,9 @@ void stream_close(struct stream *stream);               /* NULL is fine */
 const char *stream_path(const struct stream *stream);
 const struct mt_header *stream_header(const struct stream *stream);
 const struct mt_names *stream_names(const struct stream *stream);
+
+/* timeline_init() for this trace, with the drift of its clock corrected by its checkpoints. */
+void stream_timeline(const struct stream *stream, struct timeline *timeline, enum timeline_clock clock);
 
 /*
  * For who reads a trace without a stream: open the bytes of `path`, "-" being standard input, and say

@@ -1,9 +1,13 @@
 /*
  * Times of records. A tick lasts num/den ns and a record's time is rounded down to ns (format.md §3), then
  * to the nearest microsecond, as printf's %.6f did in the log that we follow.
+ *
+ * The rate of a processor's counter was measured for some milliseconds when the recording began, so that after an
+ * hour it may be off by many of them. Checkpoints tell by how much (format.md §8).
  */
 #include "analyzer/timeline.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "analyzer/digits.h"
@@ -25,6 +29,138 @@ static uint64_t unscale(uint64_t value, uint32_t num, uint32_t den)
 	    __builtin_add_overflow(whole, part, &whole))
 		return UINT64_MAX;
 	return whole;
+}
+
+/*
+ * Drift
+ */
+
+#define ANCHORS_MAX     4096
+#define SPAN_MIN_NS     UINT64_C(500000000)
+/* The kernel itself may slew CLOCK_MONOTONIC by 500 ppm; a rate measured in 5 ms is as good at worst. */
+#define RATE_PPM_MAX    1000
+/* A thread that is taken off its CPU between reading two clocks comes back sooner than this. */
+#define NOISE_NS        UINT64_C(100000000)
+
+struct anchor {
+	uint64_t nominal_ns;            /* of its ticks, as the header says */
+	uint64_t monotonic_ns;
+	bool even;                      /* the span to the one before is of a believable rate */
+};
+
+struct timeline_drift {
+	uint32_t tick_num, tick_den;
+	uint64_t span_min_ns;
+	uint64_t start_ns;              /* CLOCK_MONOTONIC at tick 0, mod 2^64 */
+	size_t count;
+	struct anchor anchors[ANCHORS_MAX];
+};
+
+struct timeline_drift *timeline_drift_new(const struct mt_header *header)
+{
+	if (header->clock_id != MT_CLOCK_TSC)
+		return NULL;
+	struct timeline_drift *drift = calloc(1, sizeof(*drift));
+	if (!drift)
+		return NULL;
+	drift->tick_num = header->tick_num;
+	drift->tick_den = header->tick_den;
+	drift->span_min_ns = SPAN_MIN_NS;
+	return drift;
+}
+
+void timeline_drift_free(struct timeline_drift *drift)
+{
+	free(drift);
+}
+
+/* Every second one, so that memory is bounded and the recording still covered from end to end. */
+static void thin_out(struct timeline_drift *drift)
+{
+	for (size_t i = 1; 2 * i < drift->count; i++) {
+		const bool even = drift->anchors[2 * i].even && drift->anchors[2 * i - 1].even;
+		drift->anchors[i] = drift->anchors[2 * i];
+		drift->anchors[i].even = even;
+	}
+	drift->count = (drift->count + 1) / 2;
+	drift->span_min_ns *= 2;
+}
+
+static uint64_t apart(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
+/* `span` of nominal time, at the rate of the span between anchors i and i + 1. */
+static uint64_t at_rate_of(const struct timeline_drift *drift, size_t i, uint64_t span)
+{
+	const struct anchor *a = &drift->anchors[i];
+	if (i + 1 >= drift->count || !a[1].even)
+		return span;
+	return (uint64_t)((unsigned __int128)span * (a[1].monotonic_ns - a->monotonic_ns) /
+			  (a[1].nominal_ns - a->nominal_ns));
+}
+
+void timeline_drift_add(struct timeline_drift *drift, uint64_t ticks, uint64_t monotonic_ns)
+{
+	if (!drift)
+		return;
+	struct anchor next = {
+		.nominal_ns = scale(ticks, drift->tick_num, drift->tick_den), .monotonic_ns = monotonic_ns,
+	};
+	if (drift->count) {
+		const struct anchor *last = &drift->anchors[drift->count - 1];
+		if (next.nominal_ns <= last->nominal_ns || next.monotonic_ns <= last->monotonic_ns)
+			return;
+		const uint64_t nominal = next.nominal_ns - last->nominal_ns;
+		const uint64_t real = next.monotonic_ns - last->monotonic_ns;
+		next.even = apart(nominal, real) / RATE_PPM_MAX <= nominal / 1000000;
+		/* Uneven by far: the machine slept, and one of the clocks did not. */
+		if (!next.even && apart(nominal, real) < NOISE_NS)
+			return;
+		if (next.even && nominal < drift->span_min_ns)
+			return;
+	}
+	if (drift->count == ANCHORS_MAX)
+		thin_out(drift);
+	drift->anchors[drift->count++] = next;
+	const struct anchor *first = &drift->anchors[0];
+	drift->start_ns = first->monotonic_ns - at_rate_of(drift, 0, first->nominal_ns);
+}
+
+/* Index of the last anchor at or before `nominal_ns`, which is not before the first. */
+static size_t find_anchor(const struct timeline_drift *drift, uint64_t nominal_ns)
+{
+	size_t low = 0;
+	size_t high = drift->count;
+	while (high - low > 1) {
+		const size_t middle = low + (high - low) / 2;
+		if (drift->anchors[middle].nominal_ns <= nominal_ns)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* What `nominal_ns` since the start really were. */
+static uint64_t corrected(const struct timeline_drift *drift, uint64_t nominal_ns)
+{
+	if (!drift || drift->count < 2)
+		return nominal_ns;
+	const struct anchor *anchors = drift->anchors;
+	if (nominal_ns < anchors[0].nominal_ns)
+		/* Backwards from the first anchor, and nothing is before the start. */
+		return anchors[0].monotonic_ns - drift->start_ns -
+		       at_rate_of(drift, 0, anchors[0].nominal_ns - nominal_ns);
+	const size_t i = find_anchor(drift, nominal_ns);
+	const uint64_t since = nominal_ns - anchors[i].nominal_ns;
+	const uint64_t until = anchors[i].monotonic_ns - drift->start_ns;
+	if (i + 1 == drift->count)
+		return until + at_rate_of(drift, i - 1, since);
+	return until + (uint64_t)((unsigned __int128)since *
+				  (anchors[i + 1].monotonic_ns - anchors[i].monotonic_ns) /
+				  (anchors[i + 1].nominal_ns - anchors[i].nominal_ns));
 }
 
 void timeline_init(struct timeline *timeline, const struct mt_header *header, enum timeline_clock clock)
@@ -53,9 +189,27 @@ void timeline_init(struct timeline *timeline, const struct mt_header *header, en
 	*at = '\0';
 }
 
+uint64_t timeline_ns(const struct timeline *timeline, uint64_t ticks)
+{
+	return corrected(timeline->drift, scale(ticks, timeline->tick_num, timeline->tick_den));
+}
+
 uint64_t timeline_us(const struct timeline *timeline, uint64_t ticks)
 {
-	return (timeline->base_ns + scale(ticks, timeline->tick_num, timeline->tick_den) + 500) / 1000;
+	return (timeline->base_ns + timeline_ns(timeline, ticks) + 500) / 1000;
+}
+
+/* The first of [low, high) whose time is `us` or later: time never falls while ticks rise. */
+static uint64_t search_ticks(const struct timeline *timeline, uint64_t us, uint64_t low, uint64_t high)
+{
+	while (low < high) {
+		const uint64_t middle = low + (high - low) / 2;
+		if (timeline_us(timeline, middle) < us)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
 }
 
 uint64_t timeline_ticks(const struct timeline *timeline, int64_t us)
@@ -69,7 +223,12 @@ uint64_t timeline_ticks(const struct timeline *timeline, int64_t us)
 	ns -= 500;
 	if (ns <= timeline->base_ns)
 		return 0;
-	return unscale(ns - timeline->base_ns, timeline->tick_num, timeline->tick_den);
+	const uint64_t ticks = unscale(ns - timeline->base_ns, timeline->tick_num, timeline->tick_den);
+	if (!timeline->drift || ticks == UINT64_MAX)
+		return ticks;
+	/* Clocks of records have 56 bits; what is so late that it has more is behind all of them. */
+	const uint64_t end = UINT64_C(1) << 56;
+	return ticks >= end ? UINT64_MAX : search_ticks(timeline, (uint64_t)us, 0, end);
 }
 
 /* Days since 1970-01-01 of a date in the Gregorian calendar, and back; years count from March inside. */

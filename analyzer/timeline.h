@@ -19,15 +19,34 @@ enum timeline_clock {
 	TIMELINE_WALL,          /* ISO 8601 in the recording machine's local time */
 };
 
+/*
+ * What the ticks of a processor's counter really lasted, from checkpoints: pairs of ticks and
+ * CLOCK_MONOTONIC. Between two of them time runs evenly; before the first and behind the last as in the pairs
+ * next to it. For a trace by another clock there is nothing to correct.
+ */
+struct timeline_drift;
+
+/* NULL without memory, or if the clock of `header` needs none: all functions take it. */
+struct timeline_drift *timeline_drift_new(const struct mt_header *header);
+void timeline_drift_free(struct timeline_drift *drift);
+
+/* The pairs, in order. Those that cannot be, or lie too close together, are left out. */
+void timeline_drift_add(struct timeline_drift *drift, uint64_t ticks, uint64_t monotonic_ns);
+
 struct timeline {
 	enum timeline_clock clock;
 	uint32_t tick_num, tick_den;
 	uint64_t base_ns;               /* what tick 0 prints as, in ns */
 	int32_t utc_offset_s;
 	char zone[8];                   /* "+01:00" */
+	const struct timeline_drift *drift;     /* NULL: ticks last what the header says */
 };
 
+/* To have drift corrected set .drift behind it, as stream_timeline() does. */
 void timeline_init(struct timeline *timeline, const struct mt_header *header, enum timeline_clock clock);
+
+/* Nanoseconds between the start of the recording and a tick. */
+uint64_t timeline_ns(const struct timeline *timeline, uint64_t ticks);
 
 /* Time of a record; of TIMELINE_WALL since 1970 UTC. */
 uint64_t timeline_us(const struct timeline *timeline, uint64_t ticks);

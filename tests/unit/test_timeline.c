@@ -131,11 +131,154 @@ START_TEST(what_users_type_is_understood)
 }
 END_TEST
 
+/*
+ * Drift
+ */
+
+static struct timeline_drift *drift_of(uint32_t num, uint32_t den)
+{
+	make_header(num, den, 0, 0);
+	header.clock_id = MT_CLOCK_TSC;
+	struct timeline_drift *drift = timeline_drift_new(&header);
+	ck_assert_ptr_nonnull(drift);
+	return drift;
+}
+
+static uint64_t ns_of(const struct timeline_drift *drift, uint64_t ticks)
+{
+	struct timeline timeline;
+	timeline_init(&timeline, &header, TIMELINE_START);
+	timeline.drift = drift;
+	return timeline_ns(&timeline, ticks);
+}
+
+#define SECOND UINT64_C(1000000000)
+#define BOOT (5 * SECOND)       /* CLOCK_MONOTONIC when the recordings of these tests begin */
+
+START_TEST(clocks_that_tell_ns_have_no_drift)
+{
+	make_header(10, 1, 0, 0);
+	header.clock_id = MT_CLOCK_MONOTONIC;
+	ck_assert_ptr_null(timeline_drift_new(&header));
+	timeline_drift_add(NULL, 1, 1);
+	timeline_drift_free(NULL);
+	ck_assert_uint_eq(ns_of(NULL, 7), 70);
+}
+END_TEST
+
+START_TEST(one_pair_tells_nothing_of_a_rate)
+{
+	struct timeline_drift *drift = drift_of(10, 1);
+	ck_assert_uint_eq(ns_of(drift, SECOND), 10 * SECOND);
+	timeline_drift_add(drift, SECOND / 10, BOOT + SECOND + 12345);
+	ck_assert_uint_eq(ns_of(drift, SECOND), 10 * SECOND);
+	timeline_drift_free(drift);
+}
+END_TEST
+
+START_TEST(an_even_drift_is_taken_out_from_the_start_on)
+{
+	/* The counter is 100 ppm fast: a second of ticks lasts 999,900,000 ns. */
+	struct timeline_drift *drift = drift_of(1, 1);
+	const uint64_t real = SECOND - 100000;
+	for (uint64_t i = 1; i <= 10; i++)
+		timeline_drift_add(drift, i * SECOND, BOOT + i * real);
+	ck_assert_uint_eq(ns_of(drift, 0), 0);
+	for (uint64_t i = 1; i <= 20; i++) {
+		ck_assert_uint_eq(ns_of(drift, i * SECOND), i * real);
+		ck_assert_uint_eq(ns_of(drift, i * SECOND - SECOND / 2), i * real - real / 2);
+	}
+	timeline_drift_free(drift);
+}
+END_TEST
+
+START_TEST(each_span_has_its_own_rate)
+{
+	struct timeline_drift *drift = drift_of(1, 1);
+	timeline_drift_add(drift, 1 * SECOND, BOOT);
+	timeline_drift_add(drift, 2 * SECOND, BOOT + SECOND + 100000);
+	timeline_drift_add(drift, 3 * SECOND, BOOT + 2 * SECOND);
+	const uint64_t first = ns_of(drift, SECOND);
+	ck_assert_uint_eq(first, SECOND + 100000);
+	ck_assert_uint_eq(ns_of(drift, SECOND / 2), SECOND / 2 + 50000);
+	ck_assert_uint_eq(ns_of(drift, 3 * SECOND / 2) - first, SECOND / 2 + 50000);
+	ck_assert_uint_eq(ns_of(drift, 5 * SECOND / 2) - first, SECOND * 3 / 2 + 50000);
+	ck_assert_uint_eq(ns_of(drift, 4 * SECOND) - first, 3 * SECOND - 100000);
+	timeline_drift_free(drift);
+}
+END_TEST
+
+START_TEST(a_late_reading_of_one_clock_is_left_out)
+{
+	struct timeline_drift *drift = drift_of(1, 1);
+	for (uint64_t i = 1; i <= 10; i++)
+		timeline_drift_add(drift, i * SECOND, BOOT + i * SECOND - (i == 5 ? 20000000 : 0));
+	timeline_drift_add(drift, 10 * SECOND + 1000, BOOT + 10 * SECOND + 1005);       /* too close to tell */
+	timeline_drift_add(drift, 9 * SECOND, BOOT + 11 * SECOND);
+	timeline_drift_add(drift, 11 * SECOND, BOOT + 9 * SECOND);
+	for (uint64_t i = 0; i <= 40; i++)
+		ck_assert_uint_eq(ns_of(drift, i * SECOND / 2), i * SECOND / 2);
+	timeline_drift_free(drift);
+}
+END_TEST
+
+START_TEST(a_machine_that_slept_does_not_bend_the_rest)
+{
+	struct timeline_drift *drift = drift_of(1, 1);
+	for (uint64_t i = 1; i <= 4; i++)
+		timeline_drift_add(drift, i * SECOND, BOOT + i * SECOND);
+	/* An hour on the counter, a second on the clock that stops meanwhile. */
+	for (uint64_t i = 5; i <= 8; i++)
+		timeline_drift_add(drift, (i + 3600) * SECOND, BOOT + i * SECOND);
+	ck_assert_uint_eq(ns_of(drift, 3 * SECOND), 3 * SECOND);
+	ck_assert_uint_eq(ns_of(drift, 3606 * SECOND), 6 * SECOND);
+	ck_assert_uint_eq(ns_of(drift, 3700 * SECOND), 100 * SECOND);
+	timeline_drift_free(drift);
+}
+END_TEST
+
+START_TEST(years_of_pairs_stay_bounded_and_right)
+{
+	struct timeline_drift *drift = drift_of(10, 1);
+	for (uint64_t i = 1; i <= 100000; i++)
+		timeline_drift_add(drift, i * SECOND / 10, BOOT + i * (SECOND + 50000));
+	for (uint64_t i = 0; i <= 100000; i += 777)
+		ck_assert_uint_eq(ns_of(drift, i * SECOND / 10), i * (SECOND + 50000));
+	timeline_drift_free(drift);
+}
+END_TEST
+
+START_TEST(typed_times_find_their_ticks_in_spite_of_drift)
+{
+	struct timeline_drift *drift = drift_of(10, 1);
+	struct timeline timeline;
+	for (uint64_t i = 1; i <= 10; i++)
+		timeline_drift_add(drift, i * SECOND / 10, BOOT + i * SECOND + i * i * 7919);
+	timeline_init(&timeline, &header, TIMELINE_START);
+	timeline.drift = drift;
+	for (int64_t us = 1; us < 15000000; us += 99991) {
+		const uint64_t first = timeline_ticks(&timeline, us);
+		ck_assert_uint_ge(timeline_us(&timeline, first), (uint64_t)us);
+		ck_assert_uint_lt(timeline_us(&timeline, first - 1), (uint64_t)us);
+	}
+	ck_assert_uint_eq(timeline_ticks(&timeline, INT64_MAX), UINT64_MAX);
+	timeline_drift_free(drift);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tcase = tcase_create("timeline");
 	tcase_add_loop_test(tcase, times_are_printed, 0, COUNT(texts));
 	tcase_add_loop_test(tcase, a_printed_time_means_the_ticks_that_print_it, 0, 5);
 	tcase_add_loop_test(tcase, what_users_type_is_understood, 0, COUNT(typed));
+	tcase_add_test(tcase, clocks_that_tell_ns_have_no_drift);
+	tcase_add_test(tcase, one_pair_tells_nothing_of_a_rate);
+	tcase_add_test(tcase, an_even_drift_is_taken_out_from_the_start_on);
+	tcase_add_test(tcase, each_span_has_its_own_rate);
+	tcase_add_test(tcase, a_late_reading_of_one_clock_is_left_out);
+	tcase_add_test(tcase, a_machine_that_slept_does_not_bend_the_rest);
+	tcase_add_test(tcase, years_of_pairs_stay_bounded_and_right);
+	tcase_add_test(tcase, typed_times_find_their_ticks_in_spite_of_drift);
 	return suite_run("timeline", tcase);
 }
