@@ -258,16 +258,36 @@ static uint64_t losses(const struct mt_tail_page *page, uint64_t lost[MT_LOST_CO
 	return total;
 }
 
+/*
+ * All clocks at one instant, or as near to that as four tries get: a reader takes the drift of the raw one from
+ * them, and this thread may be taken off its CPU in between.
+ */
+static void read_clocks(const struct flusher *flusher, struct mt_checkpoint *checkpoint)
+{
+	uint64_t narrowest = UINT64_MAX;
+
+	for (int i = 0; i < 4; i++) {
+		const uint64_t before = clock_raw(flusher->clock);
+		const uint64_t wall_ns = clock_now_ns(CLOCK_REALTIME);
+		const uint64_t monotonic_ns = clock_now_ns(CLOCK_MONOTONIC);
+		const uint64_t after = clock_raw(flusher->clock);
+		if (after - before >= narrowest)
+			continue;
+		narrowest = after - before;
+		checkpoint->wall_ns = wall_ns;
+		checkpoint->monotonic_ns = monotonic_ns;
+		checkpoint->raw_clock = before + narrowest / 2;
+	}
+}
+
 static enum mt_status write_checkpoint(struct flusher *flusher)
 {
 	struct mt_checkpoint checkpoint = {
-		.wall_ns = clock_now_ns(CLOCK_REALTIME),
-		.monotonic_ns = clock_now_ns(CLOCK_MONOTONIC),
-		.raw_clock = clock_raw(flusher->clock),
 		.events = flusher->writer->chain.events,
 		.records = atomic_load_explicit(&flusher->page->flushed, memory_order_relaxed),
 	};
 
+	read_clocks(flusher, &checkpoint);
 	checkpoint.clock_ticks = clock_ticks(flusher->clock, checkpoint.raw_clock);
 	checkpoint.lost_total = losses(flusher->page, checkpoint.lost);
 	if (flusher->rss) {
