@@ -271,9 +271,10 @@ static void read_clocks(const struct flusher *flusher, struct mt_checkpoint *che
 		const uint64_t wall_ns = clock_now_ns(CLOCK_REALTIME);
 		const uint64_t monotonic_ns = clock_now_ns(CLOCK_MONOTONIC);
 		const uint64_t after = clock_raw(flusher->clock);
-		if (after - before >= narrowest)
+		const uint64_t span = after > before ? after - before : 0;
+		if (span >= narrowest)
 			continue;
-		narrowest = after - before;
+		narrowest = span;
 		checkpoint->wall_ns = wall_ns;
 		checkpoint->monotonic_ns = monotonic_ns;
 		checkpoint->raw_clock = before + narrowest / 2;
