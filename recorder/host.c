@@ -20,7 +20,9 @@
 #define NO_LIMIT (UINT64_C(1) << 62)
 /* Larger than any TLV that is not a text of the user's. */
 #define SMALL_TLV 1024
-#define FILE_MAX 4096
+#define FILE_MAX 2048
+/* Stacks of threads may be small; a group with a longer path is taken for one without a limit. */
+#define GROUP_MAX 512
 
 /* The start of a file as a string; its length, 0 if it cannot be read. */
 static size_t read_start(char *room, size_t size, const char *path)
@@ -105,10 +107,12 @@ static uint64_t read_limit(const char *path)
 /* The lowest of `file` in `group` and the directories above it, up to the mount at `mount`. */
 static uint64_t lowest_limit(const char *root, const char *mount, const char *group, const char *file)
 {
-	char at[PATH_MAX], path[2 * PATH_MAX];
+	char at[GROUP_MAX], path[2 * GROUP_MAX];
 	uint64_t lowest = 0;
 
-	snprintf(at, sizeof(at), "%s", group);
+	if (strlen(group) >= sizeof(at))
+		return 0;
+	memcpy(at, group, strlen(group) + 1);
 	for (;;) {
 		snprintf(path, sizeof(path), "%s%s%s/%s", root, mount, at, file);
 		const uint64_t limit = read_limit(path);
@@ -124,7 +128,7 @@ static uint64_t lowest_limit(const char *root, const char *mount, const char *gr
 /* Lines of /proc/self/cgroup: "NUMBER:CONTROLLERS:/GROUP", v2 with number 0 and no controllers. */
 uint64_t host_memory_limit(const char *root)
 {
-	char text[FILE_MAX], path[PATH_MAX];
+	char text[FILE_MAX], path[GROUP_MAX];
 	uint64_t lowest = 0;
 
 	snprintf(path, sizeof(path), "%s/proc/self/cgroup", root);
