@@ -20,7 +20,7 @@
 #define NO_LIMIT (UINT64_C(1) << 62)
 /* Larger than any TLV that is not a text of the user's. */
 #define SMALL_TLV 1024
-#define FILE_MAX 2048
+#define FILE_MAX 4096
 /* Stacks of threads may be small; a group with a longer path is taken for one without a limit. */
 #define GROUP_MAX 512
 
