@@ -69,8 +69,8 @@ int fork_init(void)
 	return 0;
 }
 
-void fork_in_child(void)
+void fork_in_child(bool entering)
 {
 	*page = 1;
-	recording_after_fork();
+	recording_after_fork(entering);
 }

@@ -10,6 +10,7 @@
 #ifndef FORK_H
 #define FORK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* 1 in the process that called fork_init(), 0 in its children. */
@@ -18,7 +19,7 @@ extern const volatile uint32_t *fork_same_process;
 /* Once per process. -1 with an exception set. */
 int fork_init(void);
 
-/* In the child, at its first event: `recording` is the child's own session or NULL afterwards. */
-void fork_in_child(void);
+/* In the child, at its first event (`entering`: a CALL): `recording` is its own session or NULL afterwards. */
+void fork_in_child(bool entering);
 
 #endif

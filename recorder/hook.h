@@ -29,11 +29,11 @@ void hook_uninstall(void);
 /* Before `session` ends: a LOST record for each thread whose hook the program has taken away. */
 void hook_tell_losses(struct session *session);
 
-/* The session to record into, or NULL. The first thing that a hook asks. */
-static inline struct session *hook_session(void)
+/* The session to record into, or NULL. The first thing that a hook asks. `entering`: for a CALL. */
+static inline struct session *hook_session(bool entering)
 {
 	if (__builtin_expect(!*fork_same_process, 0))
-		fork_in_child();
+		fork_in_child(entering);
 	return recording;
 }
 

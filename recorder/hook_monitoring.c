@@ -32,7 +32,7 @@ static inline uint32_t offset_of(PyObject *number)
 
 static inline PyObject *python_event(PyObject *const *args, unsigned kind_flags)
 {
-	struct session *const session = hook_session();
+	struct session *const session = hook_session(kind_flags >> 5 == MT_KIND_CALL);
 	if (session)
 		hook_python(session, kind_flags, (PyCodeObject *)args[0], offset_of(args[1]));
 	Py_RETURN_NONE;
@@ -86,7 +86,7 @@ static uint32_t unwind_offset(PyObject *code, uint32_t offset)
 static PyObject *on_unwind(PyObject *Py_UNUSED(self), PyObject *const *args, size_t Py_UNUSED(nargsf),
 			   PyObject *Py_UNUSED(names))
 {
-	struct session *const session = hook_session();
+	struct session *const session = hook_session(false);
 	if (session)
 		hook_python(session, MT_KIND_RETURN << 5 | MT_FLAG_EXCEPTION, (PyCodeObject *)args[0],
 			    unwind_offset(args[0], offset_of(args[1])));
@@ -96,7 +96,7 @@ static PyObject *on_unwind(PyObject *Py_UNUSED(self), PyObject *const *args, siz
 /* args: code, offset, callable, first argument or MISSING */
 static PyObject *c_event(PyObject *const *args, unsigned kind)
 {
-	struct session *const session = hook_session();
+	struct session *const session = hook_session(false);
 	PyObject *callable = args[2];
 	unsigned kind_flags = kind << 5;
 	uint32_t thread, callee;

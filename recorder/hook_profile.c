@@ -68,7 +68,7 @@ static void c_event(struct session *session, PyFrameObject *frame, unsigned kind
 
 static int on_event(PyObject *Py_UNUSED(object), PyFrameObject *frame, int what, PyObject *argument)
 {
-	struct session *const session = hook_session();
+	struct session *const session = hook_session(what == PyTrace_CALL);
 	if (!session)
 		return 0;
 	switch (what) {
@@ -132,7 +132,7 @@ static PyObject *bootstrap(PyObject *Py_UNUSED(self), PyObject *args)
 	}
 	PyEval_SetProfile(on_event, NULL);
 	/* What `threading` runs before it asks for the hook, so that the returns from there are not alone. */
-	struct session *const session = hook_session();
+	struct session *const session = hook_session(false);
 	if (session) {
 		const bool call = strcmp(event, "call") == 0;
 		PyFrameObject *const back = call ? PyFrame_GetBack((PyFrameObject *)frame) : NULL;

@@ -203,7 +203,7 @@ static PyThreadState *next_thread(uint64_t after)
 	return next;
 }
 
-void recording_put_live_frames(struct session *session)
+void recording_put_live_frames(struct session *session, bool entering)
 {
 	PyThreadState *const self = PyThreadState_Get();
 	uint64_t id = 0;
@@ -211,7 +211,12 @@ void recording_put_live_frames(struct session *session)
 
 	while ((thread = next_thread(id)) != NULL) {
 		id = PyThreadState_GetID(thread);
-		PyFrameObject *const top = PyThreadState_GetFrame(thread);
+		PyFrameObject *top = PyThreadState_GetFrame(thread);
+		if (top && entering && thread == self) {
+			PyFrameObject *const back = PyFrame_GetBack(top);
+			Py_DECREF(top);         /* it runs */
+			top = back;
+		}
 		if (!top)
 			continue;
 		uint64_t native_id = 0;
@@ -307,7 +312,7 @@ int recording_open(struct recording_slot *slot, const char *path, PyObject *owne
 	if (code_ids_init() < 0 || fork_init() < 0 || hook_install() < 0)
 		return -1;
 	if (!*fork_same_process)
-		fork_in_child();        /* before the parent's session is taken for ours */
+		fork_in_child(false);        /* before the parent's session is taken for ours */
 
 	struct parent parent = { .reason = PARENT_NONE };
 	if (recording)
@@ -329,7 +334,7 @@ int recording_open(struct recording_slot *slot, const char *path, PyObject *owne
 	slot->older = newest;
 	newest = slot;
 	if (synthetic)
-		recording_put_live_frames(session);
+		recording_put_live_frames(session, false);
 	recording = session;
 	return 0;
 }
@@ -342,7 +347,7 @@ static void resume(struct recording_slot *slot)
 	if (!slot->session)
 		return;
 	session_meta(slot->session, MT_META_RESUMED, MT_THREAD_UNKNOWN, 0, 0);
-	recording_put_live_frames(slot->session);
+	recording_put_live_frames(slot->session, false);
 	recording = slot->session;
 }
 
@@ -363,7 +368,7 @@ static bool unlink_slot(struct recording_slot *slot)
 void recording_close(struct recording_slot *slot, enum mt_end_reason reason)
 {
 	if (fork_same_process && !*fork_same_process)
-		fork_in_child();
+		fork_in_child(false);
 	if (!unlink_slot(slot))
 		return;
 
@@ -454,7 +459,7 @@ struct session *recording_start_in_child(struct recording_slot *slot)
 	return session;
 }
 
-void recording_after_fork(void)
+void recording_after_fork(bool entering)
 {
 	recording = NULL;
 	rss_footprint_pages = 0;
@@ -470,7 +475,7 @@ void recording_after_fork(void)
 	if (newest && newest->child) {
 		newest->session = recording_start_in_child(newest);
 		if (newest->session)
-			recording_put_live_frames(newest->session);
+			recording_put_live_frames(newest->session, entering);
 		recording = newest->session;
 	}
 }

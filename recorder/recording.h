@@ -51,14 +51,15 @@ unsigned recording_depth(void);
 void recording_park_all(void);
 
 /* In a fork's child: abandon the parent's sessions and start the child's own trace. */
-void recording_after_fork(void);
+void recording_after_fork(bool entering);
 struct session *recording_start_in_child(struct recording_slot *slot);
 
 /* "DIRECTORY/YYMMDD_HHMMSS_PID.mtrace", with "_1", "_2" ... for later attempts. */
 void recording_default_path(const char *directory, unsigned attempt, char *room, size_t size);
 
-/* Write each thread's live frames as SYNTHETIC calls, outermost first. */
-void recording_put_live_frames(struct session *session);
+/* Write each thread's live frames as SYNTHETIC calls, outermost first. `entering`: the calling thread's
+ * innermost has its CALL still to come, so it is left out. */
+void recording_put_live_frames(struct session *session, bool entering);
 
 /* The same for the calling thread alone, from `top` (borrowed; NULL: none) outwards. */
 void recording_put_own_frames(struct session *session, PyFrameObject *top);

@@ -69,6 +69,20 @@ if pid == 0:
         self.assertEqual(fork.kind, C_RETURN)
         self.assertEqual(unbalanced([r for r in child.records if r is not fork]), [])
 
+    def test_frame_that_the_child_enters_first_is_no_live_frame(self):
+        self.run_source(FORKING + """
+with cPyMemTrace.Profile(0, None, "t.mtrace") as p:
+    pid = os.fork()
+if pid == 0:
+    os._exit(0)
+wait(pid)
+""")
+        [name] = [name for name in self.traces() if name != "t.mtrace"]
+        child = self.trace(name)
+        # `threading`, at the least, has registered a function that runs in the child before fork() returns.
+        self.assertEqual(child.default[0].kind, CALL)
+        self.assertEqual([r.function for r in child.synthetic], [b"<module>"])
+
     def test_default_name_in_the_child(self):
         result = self.run_source(FORKING + """
 with cPyMemTrace.Profile(0) as p:
@@ -136,6 +150,8 @@ def busy():
     n = 0
     while not stop.is_set():
         step(n); n += 1
+        if n % 100 == 0:
+            time.sleep(0.001)           # a loaded machine must not make millions of events of it
     counts.append(n)
 with cPyMemTrace.Profile(0, None, "t.mtrace"):
     threads = [threading.Thread(target=busy) for _ in range(2)]
