@@ -121,14 +121,27 @@ EXTRA_DIST += %D%/fuzz/run.sh
 EXTRA_DIST += %D%/unit/make_line_table_cases.py
 
 # Benches, for a number before and after: "make benches" builds them.
-benches = %D%/bench/bench_block
+benches = %D%/bench/bench_block %D%/bench/bench_dump
+%C%_bench_bench_block_SOURCES = %D%/bench/bench_block.c %D%/bench/program.c %D%/bench/program.h
+%C%_bench_bench_block_LDADD = $(LDADD) -lm
+%C%_bench_bench_dump_SOURCES = %D%/bench/bench_dump.c %D%/bench/program.c %D%/bench/program.h
+%C%_bench_bench_dump_LDADD = $(LDADD) -lm
 EXTRA_PROGRAMS += $(benches)
 CLEANFILES += $(benches)
 EXTRA_DIST += \
+	%D%/bench/bench_dump.py \
 	%D%/bench/bench_recorder.py \
 	%D%/bench/emptyhook.c
 benches: $(benches)
 .PHONY: benches
+
+# "make bench" runs them.  It exits non-zero when a bar is missed; BENCH_FLAGS=--large takes minutes.
+bench: bench-dump
+bench-dump: $(benches) mtdump
+	MTDUMP='$(mtdump_to_test)' BENCH_DUMP='$(abs_top_builddir)/%D%/bench/bench_dump' \
+		$(PYTHON) $(srcdir)/%D%/bench/bench_dump.py --json bench-dump.json $(BENCH_FLAGS)
+CLEANFILES += bench-dump.json
+.PHONY: bench bench-dump
 
 # Golden runs of mtdump, checks of the tree, end-to-end tests.
 lint_tests = \

@@ -3,11 +3,8 @@
  *
  *     bench_block [MILLIONS | TRACE]
  *
- * The records are those of a trace, or made to resemble what real programs gave: loops over call trees of some hundred
- * functions, calls 0.1 to 3 us apart with a long tail, RSS that moves at one event in some thousand,
- * a thread switch now and then.
+ * The records are those of a trace, or of the program of program.h.
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,109 +13,7 @@
 #include "format/block.h"
 #include "format/io.h"
 #include "format/reader.h"
-
-enum { FUNCTIONS = 400, CALLS_MAX = 12, DEPTH_MAX = 12 };
-
-struct call {
-	uint32_t function;              /* or 0: a C function */
-	uint32_t c_function;
-	uint32_t lasti;
-	uint32_t cost_ticks;
-	uint32_t repeat;
-};
-
-struct function {
-	struct call calls[CALLS_MAX];
-	uint32_t n_calls;
-	uint32_t return_lasti;
-	uint32_t cost_ticks;
-};
-
-struct program {
-	struct function functions[FUNCTIONS];
-	struct mt_record *records;
-	size_t count, room;
-	uint64_t clock, random;
-	uint32_t rss;
-	uint16_t thread;
-};
-
-static uint64_t draw(struct program *program)
-{
-	program->random ^= program->random << 13;
-	program->random ^= program->random >> 7;
-	program->random ^= program->random << 17;
-	return program->random;
-}
-
-static void record(struct program *program, unsigned kind, uint32_t code, uint32_t callee,
-		   uint32_t lasti, uint32_t cost)
-{
-	if (program->count == program->room)
-		return;
-	const uint64_t dice = draw(program);
-	const double uniform = (double)((dice >> 11) + 1) / 9007199254740993.0;
-	program->clock += cost + (uint64_t)(-log(uniform) * 4);
-	if (dice % 997 == 0)
-		program->clock += dice >> 50;
-	if (dice % 4999 == 0)
-		program->rss += (uint32_t)(dice >> 58) + 1;
-	if (dice % 20011 == 0 && program->rss > 20000)
-		program->rss -= 100;
-	if (dice % 5003 == 0)
-		program->thread = (uint16_t)(dice >> 62);
-	const struct mt_event event = {
-		.clock_ticks = program->clock, .kind = (uint8_t)kind,
-		.flags = dice % 97 == 0 ? MT_FLAG_RSS_READ : 0, .thread = program->thread,
-		.code = code + 1, .callee = callee, .lasti = lasti, .rss_pages = program->rss,
-	};
-	program->records[program->count++] = mt_record_pack(&event);
-}
-
-static void run(struct program *program, uint32_t index, int depth)
-{
-	const struct function *function = &program->functions[index];
-	record(program, MT_KIND_CALL, index, 0, 0, function->cost_ticks);
-	for (uint32_t i = 0; i < function->n_calls; i++) {
-		const struct call *call = &function->calls[i];
-		const uint32_t repeat = call->repeat > 1 ? draw(program) % call->repeat : call->repeat;
-		for (uint32_t k = 0; k < repeat && program->count < program->room; k++) {
-			if (call->function && depth < DEPTH_MAX) {
-				run(program, call->function, depth + 1);
-			} else {
-				record(program, MT_KIND_C_CALL, index, call->c_function, call->lasti,
-				       call->cost_ticks);
-				record(program, MT_KIND_C_RETURN, index, call->c_function, call->lasti,
-				       call->cost_ticks / 2);
-			}
-		}
-	}
-	record(program, MT_KIND_RETURN, index, 0, function->return_lasti, function->cost_ticks);
-}
-
-static void make_program(struct program *program)
-{
-	for (uint32_t i = 0; i < FUNCTIONS; i++) {
-		struct function *function = &program->functions[i];
-		function->n_calls = (uint32_t)(draw(program) % CALLS_MAX);
-		function->cost_ticks = 8 + (uint32_t)(draw(program) % 16);
-		for (uint32_t k = 0; k < function->n_calls; k++) {
-			const uint64_t dice = draw(program);
-			/* Calls go to higher numbers, so that there is an end to them. */
-			const uint32_t callee = i + 1 + (uint32_t)(dice >> 32) % 40;
-			function->calls[k] = (struct call){
-				.function = dice % 5 < 2 && callee < FUNCTIONS ? callee : 0,
-				.c_function = 1 + (uint32_t)(dice >> 40) % 150,
-				.lasti = k * 20 + 4,
-				.cost_ticks = 6 + (uint32_t)(dice >> 20) % 30,
-				.repeat = dice % 11 == 0 ? 30 : dice % 3 == 0 ? 2 : 1,
-			};
-		}
-		function->return_lasti = function->n_calls * 20 + 8;
-	}
-	while (program->count < program->room)
-		run(program, (uint32_t)(draw(program) % (FUNCTIONS / 4)), 0);
-}
+#include "tests/bench/program.h"
 
 /* All records of a trace, or false. */
 static bool read_trace(struct program *program, const char *path)
@@ -206,13 +101,12 @@ int main(int argc, char **argv)
 			return 1;
 		}
 	} else {
-		program->room = (size_t)(atof(what) * 1e6);
-		program->records = calloc(program->room, sizeof(*program->records));
-		if (!program->room || !program->records)
+		const size_t room = (size_t)(atof(what) * 1e6);
+		struct mt_record *records = calloc(room ? room : 1, sizeof(*records));
+		if (!room || !records)
 			return 1;
-		program->random = 88172645463325252U;
-		program->rss = 30000;
-		make_program(program);
+		program_init(program, records, room);
+		program_run(program);
 	}
 
 	const size_t count = program->count;
