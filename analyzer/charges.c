@@ -245,7 +245,8 @@ static bool add_trace(struct charges *charges, const char *path, struct stream *
 /* One trace. False without memory. */
 static bool read_trace(struct charges *charges, const char *path, charges_each *each, void *context)
 {
-	struct stream *stream = stream_open(path, NULL);
+	const struct stream_options stream_options = { .threads = pool_threads(&charges->options->pool) };
+	struct stream *stream = stream_open(path, &stream_options);
 	if (!stream)
 		return true;            /* has been told */
 	if (charges->line_table) {

@@ -8,12 +8,14 @@
 #include "analyzer/json.h"
 #include "analyzer/options.h"
 #include "analyzer/out.h"
+#include "analyzer/pool.h"
 #include "analyzer/stacks.h"
 #include "analyzer/tree.h"
 
 struct charges_options {
 	struct filter_options filter;   /* function, file, thread, from, to */
 	uint64_t node_max;              /* 0: TREE_NODES_MAX */
+	struct pool_options pool;       /* not in charges_option_rows: pool_option_rows */
 };
 
 /* Rows that fill a struct charges_options. */

@@ -602,6 +602,7 @@ void cmd_top(const struct command *command, int argc, char **argv)
 	const struct option_table tables[] = {
 		{ "rows", top_option_rows, &options },
 		{ "filters", charges_option_rows, &charges_options },
+		{ "speed", pool_option_rows, &charges_options.pool },
 		{ "output", out_option_rows, &out_options },
 		{ 0 },
 	};

@@ -190,6 +190,7 @@ void cmd_tree(const struct command *command, int argc, char **argv)
 	const struct option_table tables[] = {
 		{ "tree", tree_option_rows, &options },
 		{ "filters", charges_option_rows, &charges_options },
+		{ "speed", pool_option_rows, &charges_options.pool },
 		{ "output", out_option_rows, &out_options },
 		{ 0 },
 	};

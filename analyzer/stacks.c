@@ -806,6 +806,7 @@ static void run_blocks(struct stacks *stacks, struct stream *stream)
 	struct stream_block head;
 
 	progress_begin("reading");
+	stream_expect(stream, stream_expect_all, NULL);
 	stream_rewind(stream);
 	while (!stacks->out_of_memory && stream_next(stream, &head)) {
 		if (head.lost_before) {
@@ -828,6 +829,7 @@ static void run_blocks(struct stacks *stacks, struct stream *stream)
 		run_block(stacks, block);
 		progress_show(stream_progress(stream));
 	}
+	stream_expect(stream, NULL, NULL);
 	progress_end();
 }
 

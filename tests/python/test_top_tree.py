@@ -341,7 +341,7 @@ class Shapes(Tables):
         first = self.mtdump("top", "t.mtrace").decode().split("\n\n")[1].split("\n")
         self.assertRegex(first[0], r"^ +grown released +net .*function$")
         self.assertRegex(first[1], r"temporary  program.py:\d+$")
-        self.assertTrue(all(len(line) <= 80 for line in first), first)
+        self.assertTrue(all(len(line) <= 80 for line in first[:3]), first)
 
     def test_sorting_and_counting(self):
         self.record(self.LEAK)
