@@ -188,6 +188,8 @@ def absolute(path):
     """As the interpreter makes a script's name absolute: nothing else is done to it."""
     if path.startswith("/"):
         return path
+    if path == "." and sys.version_info >= (3, 11):
+        return os.getcwd()
     return os.getcwd() + "/" + path
 
 

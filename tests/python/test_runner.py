@@ -148,6 +148,14 @@ class Surroundings(RunnerCase):
                 self.check_recorded()
                 os.unlink(self.path("t.mtrace"))
 
+    def test_directory_that_is_the_current_one(self):
+        self.write("__main__.py", SURROUNDINGS)
+        for name in ".", "./", "../" + os.path.basename(self.dir):
+            with self.subTest(name):
+                self.both(name, "a")
+                self.check_recorded()
+                os.unlink(self.path("t.mtrace"))
+
     def test_zip_file(self):
         with zipfile.ZipFile(self.path("app.pyz"), "w") as file:
             file.writestr("__main__.py", SURROUNDINGS + "\nimport beside\n1/0\n")
