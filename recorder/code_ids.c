@@ -12,17 +12,36 @@
 
 _Static_assert(sizeof(void *) >= 8, "serial number and id share one pointer");
 
-#define ID_BITS 24
 #define NAME_MAX_SIZE MT_STRING_MAX
 #define LINES_MAX_SIZE (96 * 1024)      /* leaves room beside it in the arena */
 
+#define NO_SLOT PY_SSIZE_T_MAX
+
 static Py_ssize_t extra_index = -1;
+Py_ssize_t code_ids_slot = NO_SLOT;
 
 /* Room for one name and one line table; mapped once and kept, never on the program's heap or stack. */
 static struct scratch {
 	uint8_t name[NAME_MAX_SIZE];
 	uint8_t lines[LINES_MAX_SIZE];
 } *scratch;
+
+/* Is what struct code_ids_extra says true of this interpreter? */
+static bool layout_is_known(void)
+{
+	void *const mark = &code_ids_slot;
+	PyCodeObject *const probe = PyCode_NewEmpty("pymemtrace", "probe", 1);
+	bool known = false;
+
+	if (probe && PyUnstable_Code_SetExtra((PyObject *)probe, extra_index, mark) == 0) {
+		const struct code_ids_extra *const extra = probe->co_extra;
+		known = extra && extra->size > extra_index && extra->size < 1 << 16 &&
+			extra->slots[extra_index] == (uintptr_t)mark;
+	}
+	PyErr_Clear();
+	Py_XDECREF(probe);
+	return known;
+}
 
 int code_ids_init(void)
 {
@@ -42,6 +61,8 @@ int code_ids_init(void)
 		PyErr_SetString(PyExc_RuntimeError, "pymemtrace: no co_extra slot is free");
 		return -1;
 	}
+	if (layout_is_known())
+		code_ids_slot = extra_index;
 	return 0;
 }
 
@@ -193,18 +214,18 @@ static uint32_t define_code(struct session *session, PyCodeObject *code)
 				   mt_out_size(&lines), !whole);
 }
 
-uint32_t code_ids_of_code(struct session *session, PyCodeObject *code)
+uint32_t code_ids_find_code(struct session *session, PyCodeObject *code)
 {
 	void *extra = NULL;
 
 	PyUnstable_Code_GetExtra((PyObject *)code, extra_index, &extra);
-	if ((uintptr_t)extra >> ID_BITS == session->serial)
+	if ((uintptr_t)extra >> CODE_IDS_BITS == session->serial)
 		return (uint32_t)((uintptr_t)extra & MT_ID_UNKNOWN);
 
 	const uint32_t id = define_code(session, code);
 	if (!id)
 		return 0;
-	extra = (void *)((uintptr_t)session->serial << ID_BITS | id);
+	extra = (void *)((uintptr_t)session->serial << CODE_IDS_BITS | id);
 	if (PyUnstable_Code_SetExtra((PyObject *)code, extra_index, extra) < 0)
 		PyErr_Clear();          /* no memory: it will be defined again at the next sight */
 	return id;
@@ -222,15 +243,9 @@ static const char *owner_of(PyObject *self_or_type)
 					  : Py_TYPE(self_or_type)->tp_name;
 }
 
-uint32_t code_ids_of_method(struct session *session, const PyMethodDef *method, PyObject *self_or_type,
-			    PyObject *module)
+uint32_t code_ids_find_method(struct session *session, const PyMethodDef *method, PyObject *self_or_type,
+			      PyObject *module)
 {
-	const uint64_t key = (uint64_t)(uintptr_t)method;
-	const uint64_t check = (uint64_t)(uintptr_t)method->ml_name;
-	const struct id_entry *known = id_table_find(&session->cfuncs, key);
-	if (known && known->check == check)
-		return known->id;
-
 	const struct text owner = module && PyUnicode_Check(module)
 					  ? text_of_str(module)
 					  : text_of_chars(owner_of(self_or_type));
@@ -238,19 +253,31 @@ uint32_t code_ids_of_method(struct session *session, const PyMethodDef *method, 
 	const uint32_t name_id = owner_id ? intern(session, text_of_chars(method->ml_name)) : 0;
 	const uint32_t id = name_id ? session_define_cfunc(session, owner_id, name_id, false) : 0;
 	if (id)
-		id_table_put(&session->cfuncs, key, check, id);
+		id_table_put(&session->cfuncs, (uint64_t)(uintptr_t)method,
+			     (uint64_t)(uintptr_t)method->ml_name, id);
 	return id;
 }
 
-uint32_t code_ids_of_type(struct session *session, PyTypeObject *type)
+uint32_t code_ids_find_type(struct session *session, PyTypeObject *type)
 {
-	/* Types die and their addresses come back, so the name is looked at every time. */
-	const struct text name = text_of_chars(type->tp_name);
+	/*
+	 * A type of the program's dies, and its address comes back. A version tag is given once, but taken away
+	 * when the type is changed: then its name tells.
+	 */
+	const bool is_static = !(type->tp_flags & Py_TPFLAGS_HEAPTYPE);
+	const uint32_t tag = is_static ? 0 : (uint32_t)type->tp_version_tag;
 	const uint64_t key = (uint64_t)(uintptr_t)type;
-	const uint64_t check = strings_hash(name.bytes, name.size);
-	const struct id_entry *known = id_table_find(&session->cfuncs, key);
-	if (known && known->check == check)
+	struct id_entry *const known = id_table_find(&session->cfuncs, key);
+	if (known && tag && known->tag == tag)
 		return known->id;
+
+	const struct text name = text_of_chars(type->tp_name);
+	const uint64_t check = is_static ? (uint64_t)(uintptr_t)type->tp_name
+					 : strings_hash(name.bytes, name.size);
+	if (known && known->check == check) {
+		known->tag = tag;
+		return known->id;
+	}
 
 	/* A static type's name has its module in it: "collections.OrderedDict". */
 	const uint8_t *dot = name.bytes ? memrchr(name.bytes, '.', name.size) : NULL;

@@ -19,11 +19,60 @@
 /* Once per process, before the rest. -1 with an exception set. */
 int code_ids_init(void);
 
+/*
+ * What co_extra points to. CPython keeps the struct to itself, so that code_ids_init() checks that this
+ * is it, on a code object of its own; if not, `code_ids_slot` is one that no code object has, and
+ * every look-up goes the slow way, through the public function.
+ */
+struct code_ids_extra {
+	Py_ssize_t size;
+	uintptr_t slots[];
+};
+extern Py_ssize_t code_ids_slot __attribute__((visibility("hidden")));
+
+#define CODE_IDS_BITS 24                /* of a slot; the session's serial number is above */
+
+/* First sights, and whatever else the short ways below do not know. */
+uint32_t code_ids_find_code(struct session *session, PyCodeObject *code);
+uint32_t code_ids_find_method(struct session *session, const PyMethodDef *method, PyObject *self_or_type,
+			      PyObject *module);
+uint32_t code_ids_find_type(struct session *session, PyTypeObject *type);
+
 /* Ids, or 0 when the arena had no room: count the event as lost. */
-uint32_t code_ids_of_code(struct session *session, PyCodeObject *code);
-uint32_t code_ids_of_method(struct session *session, const PyMethodDef *method, PyObject *self_or_type,
-			    PyObject *module);
-uint32_t code_ids_of_type(struct session *session, PyTypeObject *type);
+static inline uint32_t code_ids_of_code(struct session *session, PyCodeObject *code)
+{
+	const struct code_ids_extra *const extra = code->co_extra;
+	const Py_ssize_t slot = code_ids_slot;
+
+	if (__builtin_expect(extra && extra->size > slot, 1)) {
+		const uintptr_t value = extra->slots[slot];
+		if (__builtin_expect(value >> CODE_IDS_BITS == session->serial, 1))
+			return (uint32_t)(value & MT_ID_UNKNOWN);
+	}
+	return code_ids_find_code(session, code);
+}
+
+static inline uint32_t code_ids_of_method(struct session *session, const PyMethodDef *method,
+					  PyObject *self_or_type, PyObject *module)
+{
+	const struct id_entry *const known = id_table_find(&session->cfuncs, (uint64_t)(uintptr_t)method);
+
+	if (__builtin_expect(known && known->check == (uint64_t)(uintptr_t)method->ml_name, 1))
+		return known->id;
+	return code_ids_find_method(session, method, self_or_type, module);
+}
+
+static inline uint32_t code_ids_of_type(struct session *session, PyTypeObject *type)
+{
+	/* One of the interpreter's own, or an extension's: there for good. */
+	if (!(type->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
+		const struct id_entry *const known =
+			id_table_find(&session->cfuncs, (uint64_t)(uintptr_t)type);
+		if (__builtin_expect(known && known->check == (uint64_t)(uintptr_t)type->tp_name, 1))
+			return known->id;
+	}
+	return code_ids_find_type(session, type);
+}
 
 /* Id of any str, for messages and thread names; 0 without room. */
 uint32_t code_ids_of_str(struct session *session, PyObject *str);

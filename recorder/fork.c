@@ -6,8 +6,7 @@
 
 #include "recorder/recording.h"
 
-static volatile uint32_t *page;
-const volatile uint32_t *fork_same_process;
+volatile struct fork_page *fork_page;
 
 /*
  * os.register_at_fork(before=...): Python 3.12 and later warn about a fork while other threads run, and count
@@ -42,12 +41,12 @@ static int register_before_fork(void)
 /* For kernels before 4.14, which cannot wipe a page: fork() alone, not a bare clone(). */
 static void wipe_in_child(void)
 {
-	*page = 0;
+	*fork_page = (struct fork_page){ 0 };
 }
 
 int fork_init(void)
 {
-	if (page)
+	if (fork_page)
 		return 0;
 	const size_t size = (size_t)sysconf(_SC_PAGESIZE);
 	void *const map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -59,18 +58,17 @@ int fork_init(void)
 		munmap(map, size);
 		return -1;
 	}
-	page = map;
-	*page = 1;
+	fork_page = map;
+	fork_page->same_process = 1;
 #ifdef MADV_WIPEONFORK
 	if (madvise(map, size, MADV_WIPEONFORK) != 0)
 #endif
 		pthread_atfork(NULL, NULL, wipe_in_child);
-	fork_same_process = page;
 	return 0;
 }
 
 void fork_in_child(bool entering)
 {
-	*page = 1;
+	fork_page->same_process = 1;
 	recording_after_fork(entering);
 }

@@ -13,8 +13,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* 1 in the process that called fork_init(), 0 in its children. */
-extern const volatile uint32_t *fork_same_process;
+struct session;
+
+/* The page. Wiped in a child: then `session` is NULL too, which is why the hooks look for it here. */
+struct fork_page {
+	struct session *session;        /* what `recording` is (recording.h) */
+	uint32_t same_process;          /* 1 in the process that called fork_init(), 0 in its children */
+};
+extern volatile struct fork_page *fork_page __attribute__((visibility("hidden")));
 
 /* Once per process. -1 with an exception set. */
 int fork_init(void);

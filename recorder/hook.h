@@ -32,14 +32,18 @@ void hook_tell_losses(struct session *session);
 /* The session to record into, or NULL. The first thing that a hook asks. `entering`: for a CALL. */
 static inline struct session *hook_session(bool entering)
 {
-	if (__builtin_expect(!*fork_same_process, 0))
+	struct session *const session = fork_page->session;
+
+	if (__builtin_expect(session != NULL, 1))
+		return session;
+	if (!fork_page->same_process)
 		fork_in_child(entering);
 	return recording;
 }
 
 /* A call or return of Python code: `kind_flags` is kind << 5 | flags. */
-static inline void hook_python(struct session *session, unsigned kind_flags, PyCodeObject *code,
-			       uint32_t lasti)
+static inline __attribute__((always_inline)) void hook_python(struct session *session, unsigned kind_flags,
+							      PyCodeObject *code, uint32_t lasti)
 {
 	uint32_t thread;
 

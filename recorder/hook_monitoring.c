@@ -24,10 +24,8 @@ static int tool = -1;
 
 static inline uint32_t offset_of(PyObject *number)
 {
-	/* An exact int below 2^31, so nearly always compact; the second way cannot fail either. */
-	const PyLongObject *const offset = (const PyLongObject *)number;
-	return (uint32_t)(PyUnstable_Long_IsCompact(offset) ? PyUnstable_Long_CompactValue(offset)
-							    : PyLong_AsLong(number));
+	/* An exact int that is not negative; no code is so long that it takes more than one digit of 30 bits. */
+	return ((const PyLongObject *)number)->long_value.ob_digit[0];
 }
 
 static inline PyObject *python_event(PyObject *const *args, unsigned kind_flags)
@@ -94,7 +92,7 @@ static PyObject *on_unwind(PyObject *Py_UNUSED(self), PyObject *const *args, siz
 }
 
 /* args: code, offset, callable, first argument or MISSING */
-static PyObject *c_event(PyObject *const *args, unsigned kind)
+static inline __attribute__((always_inline)) PyObject *c_event(PyObject *const *args, unsigned kind)
 {
 	struct session *const session = hook_session(false);
 	PyObject *callable = args[2];
@@ -107,7 +105,8 @@ static PyObject *c_event(PyObject *const *args, unsigned kind)
 	if (kind == MT_KIND_C_CALL && Py_IS_TYPE(callable, &PyMethod_Type))
 		callable = PyMethod_GET_FUNCTION(callable);
 #endif
-	if (PyCFunction_Check(callable)) {
+	/* What is common comes first, and what takes a look through base classes last. */
+	if (Py_IS_TYPE(callable, &PyCFunction_Type)) {
 		if (!recording_thread_index(session, &thread))
 			Py_RETURN_NONE;
 		callee = code_ids_of_cfunction(session, callable);
@@ -124,6 +123,10 @@ static PyObject *c_event(PyObject *const *args, unsigned kind)
 			Py_RETURN_NONE;
 		kind_flags |= MT_FLAG_EXTRA;
 		callee = code_ids_of_type(session, (PyTypeObject *)callable);
+	} else if (PyCFunction_Check(callable)) {
+		if (!recording_thread_index(session, &thread))
+			Py_RETURN_NONE;
+		callee = code_ids_of_cfunction(session, callable);
 	} else {
 		Py_RETURN_NONE;
 	}

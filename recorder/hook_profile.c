@@ -52,7 +52,8 @@ static inline bool is_yield(PyCodeObject *code, uint32_t offset)
 #endif
 }
 
-static void c_event(struct session *session, PyFrameObject *frame, unsigned kind, PyObject *function)
+static inline __attribute__((always_inline)) void c_event(struct session *session, PyFrameObject *frame,
+							  unsigned kind, PyObject *function)
 {
 	uint32_t thread;
 

@@ -17,7 +17,7 @@ struct id_entry {
 	uint64_t key;           /* 0: empty */
 	uint64_t check;         /* the owner's: tells a reused address from the same thing */
 	uint32_t id;
-	uint32_t unused;
+	uint32_t tag;           /* the owner's too; 0 when put */
 };
 
 struct id_table {

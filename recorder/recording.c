@@ -19,6 +19,12 @@ static struct recording_slot *newest;
 /* The frame that called the runner's _run(): it and what is below are not the program's. */
 static PyCodeObject *runner_code;
 
+static void set_recording(struct session *session)
+{
+	recording = session;
+	fork_page->session = session;
+}
+
 /*
  * Threads
  */
@@ -98,7 +104,7 @@ static struct id_entry *thread_entry(struct session *session, PyThreadState *thr
 	if (index == MT_THREAD_UNKNOWN || !id_table_put(&session->threads, key, 0, index))
 		return NULL;
 	entry = id_table_find(&session->threads, key);
-	entry->unused = name ? NAMED : 0;
+	entry->tag = name ? NAMED : 0;
 	return entry;
 }
 
@@ -113,14 +119,14 @@ bool recording_thread_slow(struct session *session, uint32_t *index_out)
 		*index_out = MT_THREAD_UNKNOWN;
 		return true;
 	}
-	if (!(entry->unused & NAMED)) {
-		const uint32_t name = entry->unused < NAME_TRIES
+	if (!(entry->tag & NAMED)) {
+		const uint32_t name = entry->tag < NAME_TRIES
 					      ? thread_name_id(session, ident, native_id) : 0;
 		if (name)
 			session_name_thread(session, entry->id, native_id, ident, name);
-		entry->unused = name || entry->unused == NAME_TRIES ? NAMED : entry->unused + 1;
+		entry->tag = name || entry->tag == NAME_TRIES ? NAMED : entry->tag + 1;
 	}
-	if (entry->unused & NAMED) {
+	if (entry->tag & NAMED) {
 		recording_thread.index = (uint16_t)entry->id;
 		recording_thread.serial = session->serial;
 	}
@@ -311,7 +317,7 @@ int recording_open(struct recording_slot *slot, const char *path, PyObject *owne
 {
 	if (code_ids_init() < 0 || fork_init() < 0 || hook_install() < 0)
 		return -1;
-	if (!*fork_same_process)
+	if (!fork_page->same_process)
 		fork_in_child(false);        /* before the parent's session is taken for ours */
 
 	struct parent parent = { .reason = PARENT_NONE };
@@ -335,7 +341,7 @@ int recording_open(struct recording_slot *slot, const char *path, PyObject *owne
 	newest = slot;
 	if (synthetic)
 		recording_put_live_frames(session, false);
-	recording = session;
+	set_recording(session);
 	return 0;
 }
 
@@ -348,7 +354,7 @@ static void resume(struct recording_slot *slot)
 		return;
 	session_meta(slot->session, MT_META_RESUMED, MT_THREAD_UNKNOWN, 0, 0);
 	recording_put_live_frames(slot->session, false);
-	recording = slot->session;
+	set_recording(slot->session);
 }
 
 /* Take `slot` out of the list; false if it was not in it. */
@@ -367,7 +373,7 @@ static bool unlink_slot(struct recording_slot *slot)
 
 void recording_close(struct recording_slot *slot, enum mt_end_reason reason)
 {
-	if (fork_same_process && !*fork_same_process)
+	if (fork_page && !fork_page->same_process)
 		fork_in_child(false);
 	if (!unlink_slot(slot))
 		return;
@@ -382,7 +388,7 @@ void recording_close(struct recording_slot *slot, enum mt_end_reason reason)
 	if (recording == session) {
 		if (session)
 			hook_tell_losses(session);
-		recording = NULL;
+		set_recording(NULL);
 		if (newest)
 			resume(newest);
 		else
@@ -461,7 +467,7 @@ struct session *recording_start_in_child(struct recording_slot *slot)
 
 void recording_after_fork(bool entering)
 {
-	recording = NULL;
+	set_recording(NULL);
 	rss_footprint_pages = 0;
 	for (struct recording_slot *slot = newest; slot; slot = slot->older) {
 		if (!slot->session)
@@ -476,7 +482,7 @@ void recording_after_fork(bool entering)
 		newest->session = recording_start_in_child(newest);
 		if (newest->session)
 			recording_put_live_frames(newest->session, entering);
-		recording = newest->session;
+		set_recording(newest->session);
 	}
 }
 

@@ -12,7 +12,7 @@
 
 #include "recorder/session.h"
 
-/* The session that events go to; NULL: none. Read by the hooks at every event. */
+/* The session that events go to; NULL: none. The hooks read its copy in the fork page (fork.h). */
 extern struct session *recording;
 
 /* A recording that somebody has opened. Its owner (a Profile) keeps the storage. */
@@ -77,7 +77,8 @@ struct recording_thread {
 	uint8_t tries;                  /* at finding the name */
 	bool muted;                     /* the runner's own frames are on top: record nothing */
 };
-extern __thread struct recording_thread recording_thread __attribute__((tls_model("initial-exec")));
+extern __thread struct recording_thread recording_thread
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 /* True and *index_out, or false: this thread is muted. */
 bool recording_thread_slow(struct session *session, uint32_t *index_out);

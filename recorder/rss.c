@@ -25,7 +25,7 @@ static bool start_source(struct rss *rss, const struct rss_source *source)
 	*rss = (struct rss){ .source = source, .fd = -1 };
 	if (source->start(rss)) {
 		rss->gap_raw = rss->gap_ns;
-		rss->max_age_raw = rss->max_age_ns;
+		rss->max_age_raw = rss->max_age_ns ? rss->max_age_ns : UINT64_MAX;
 		return true;
 	}
 	rss->source = NULL;

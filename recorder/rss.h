@@ -39,8 +39,8 @@ struct rss {
 	_Atomic uint32_t peak_pages;    /* highest `pages` so far */
 	/*
 	 * Parameters, for the header; 0 where they do not apply: no gap is "at every event", no age is
-	 * "never because of its age". Beside them the same in units of the raw clock: ns after rss_start(),
-	 * for the session to convert.
+	 * "never because of its age", in units of the raw clock UINT64_MAX. That unit is ns after
+	 * rss_start(), for the session to convert.
 	 */
 	uint64_t gap_ns, max_age_ns;
 	uint64_t gap_raw, max_age_raw;
@@ -64,8 +64,7 @@ void rss_stop(struct rss *rss);
 /* Whether an event at `raw` has to ask, when the one before it was done at `last_raw`. */
 static inline bool rss_due(const struct rss *rss, uint64_t last_raw, uint64_t raw)
 {
-	return raw - last_raw >= rss->gap_raw ||
-	       (rss->max_age_raw && raw - rss->asked_raw >= rss->max_age_raw);
+	return raw - last_raw >= rss->gap_raw || raw - rss->asked_raw >= rss->max_age_raw;
 }
 
 static inline uint32_t rss_pages(const struct rss *rss)

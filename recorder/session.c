@@ -139,6 +139,7 @@ static void put_losses(struct session *session)
 					.w2 = value << 32 | rss_pages(&session->rss),
 				});
 				session->untold[i][j] -= value;
+				session->unnumbered++;
 			}
 		}
 	}
@@ -172,6 +173,25 @@ bool session_make_room(struct session *session, unsigned kind_flags)
 	return room;
 }
 
+uint64_t session_ask_rss(struct session *session, uint64_t raw)
+{
+	uint64_t last_raw = session->last_raw;
+
+	if (raw < last_raw)
+		raw = last_raw = clock_step_back(&session->clock, last_raw, raw);
+	session->last_raw = raw;
+	session->read_flag = 0;
+	if (!rss_due(&session->rss, last_raw, raw))
+		return raw;
+	if (session->rss.source->update(&session->rss))
+		session->read_flag = MT_FLAG_RSS_READ;
+	const uint64_t done_raw = clock_raw(&session->clock);
+	if (done_raw > raw)
+		session->last_raw = done_raw;
+	session->rss.asked_raw = session->last_raw;
+	return raw;
+}
+
 void session_lose(struct session *session, enum mt_lost reason, unsigned kind_flags)
 {
 	const bool numbered = mt_kind_flags_default(kind_flags >> 5, kind_flags & 31);
@@ -184,7 +204,7 @@ void session_lose(struct session *session, enum mt_lost reason, unsigned kind_fl
 	/* One writer: no need to lock the bus. */
 	atomic_store_explicit(lost, atomic_load_explicit(lost, memory_order_relaxed) + 1, memory_order_relaxed);
 	session->untold[reason - 1][!numbered]++;
-	session->events_made += numbered;
+	session->numbered_lost += numbered;
 	session->pending = true;
 	session->ring.limit = session->ring.head;
 }
@@ -704,7 +724,8 @@ static bool start_clock_and_rss(struct session *session, const struct session_sp
 		return false;
 	}
 	session->rss.gap_raw = clock_raw_of_ns(&session->clock, session->rss.gap_ns);
-	session->rss.max_age_raw = clock_raw_of_ns(&session->clock, session->rss.max_age_ns);
+	if (session->rss.max_age_ns)
+		session->rss.max_age_raw = clock_raw_of_ns(&session->clock, session->rss.max_age_ns);
 	return true;
 }
 

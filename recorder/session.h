@@ -52,7 +52,9 @@ struct session {
 	struct clock clock;
 	struct rss rss;
 	uint64_t last_raw;              /* when the last event was done with, its RSS included */
-	uint64_t events_made;           /* numbered events, lost ones included: the next one's number */
+	unsigned read_flag;             /* of the event that has asked last: MT_FLAG_RSS_READ or 0 */
+	uint64_t unnumbered;            /* records in the ring that are not numbered events */
+	uint64_t numbered_lost;         /* numbered events that are not in the ring */
 
 	/* Losses not yet told by a LOST record, by reason - 1; [1]: those that take no number. */
 	uint64_t untold[MT_LOST_COUNT][2];
@@ -121,11 +123,23 @@ void session_abandon(struct session *session);
  */
 void session_park(struct session *session);
 
+/* Numbered events so far, lost ones included: the next one's number. */
+static inline uint64_t session_events(const struct session *session)
+{
+	return session->ring.head - session->unnumbered + session->numbered_lost;
+}
+
 /* Slow path of an event: true when a record can be put now. Counts the event as lost otherwise. */
-bool session_make_room(struct session *session, unsigned kind_flags);
+__attribute__((cold)) bool session_make_room(struct session *session, unsigned kind_flags);
+
+/*
+ * Slow path of an event at `raw`: ask for RSS if that is due, keep time from going backwards. Gives the
+ * event's time, sets last_raw and read_flag.
+ */
+uint64_t session_ask_rss(struct session *session, uint64_t raw);
 
 /* Count an event that could not be recorded. */
-void session_lose(struct session *session, enum mt_lost reason, unsigned kind_flags);
+__attribute__((cold)) void session_lose(struct session *session, enum mt_lost reason, unsigned kind_flags);
 
 /*
  * Record one event now. `kind_flags` is kind << 5 | flags, best a constant. Defined in the header to be
@@ -134,23 +148,21 @@ void session_lose(struct session *session, enum mt_lost reason, unsigned kind_fl
  * The clock is read again after the kernel was asked: the next event's distance counts from there, not
  * from before a question that takes longer than the gap that is looked for (rss_gate.c).
  */
-static inline void session_event(struct session *session, unsigned kind_flags, uint32_t thread,
+static inline __attribute__((always_inline)) void session_event(struct session *session, unsigned kind_flags, uint32_t thread,
 				 uint32_t code, uint32_t callee, uint32_t lasti)
 {
 	if (!ring_has_room(&session->ring) && !session_make_room(session, kind_flags))
 		return;
+	if (!mt_kind_flags_default(kind_flags >> 5, kind_flags & 31))
+		session->unnumbered++;
 	uint64_t raw = clock_raw(&session->clock);
-	if (raw < session->last_raw)
-		raw = session->last_raw;        /* clocks of two CPUs may differ by a little */
-	uint64_t done_raw = raw;
-	if (rss_due(&session->rss, session->last_raw, raw)) {
-		if (session->rss.source->update(&session->rss))
-			kind_flags |= MT_FLAG_RSS_READ;
-		done_raw = clock_raw(&session->clock);
-		session->rss.asked_raw = done_raw;
+	/* A clock that has gone back makes the gap look very long. */
+	if (__builtin_expect(rss_due(&session->rss, session->last_raw, raw), 0)) {
+		raw = session_ask_rss(session, raw);
+		kind_flags |= session->read_flag;
+	} else {
+		session->last_raw = raw;
 	}
-	session->last_raw = done_raw;
-	session->events_made += mt_kind_flags_default(kind_flags >> 5, kind_flags & 31);
 	ring_put(&session->ring, (struct mt_record){
 		.w0 = clock_ticks(&session->clock, raw) << 8 | kind_flags,
 		.w1 = (uint64_t)thread << 48 | (uint64_t)callee << 24 | code,

@@ -231,10 +231,10 @@ static const struct {
 	uint64_t gap_raw, max_age_raw, last_raw, asked_raw, raw;
 	bool due;
 } due_cases[] = {
-	{ 0, 0, 1000, 1000, 1000, true },               /* exact: always */
-	{ 500, 0, 1000, 1000, 1499, false },
-	{ 500, 0, 1000, 1000, 1500, true },
-	{ 500, 0, 1000, 0, 1400, false },               /* no age: however old */
+	{ 0, UINT64_MAX, 1000, 1000, 1000, true },      /* exact: always */
+	{ 500, UINT64_MAX, 1000, 1000, 1499, false },
+	{ 500, UINT64_MAX, 1000, 1000, 1500, true },
+	{ 500, UINT64_MAX, 1000, 0, 1400, false },      /* no age: however old */
 	{ 500, 10000, 19000, 10000, 19400, false },
 	{ 500, 10000, 19900, 10000, 20000, true },      /* the age */
 	{ 500, 10000, 0, 10000, 19000, true },          /* the gap */
@@ -281,7 +281,7 @@ START_TEST(no_figure_behind_a_gap_is_stale)
 	ck_assert_uint_ge(rss.gap_ns, 100);
 	ck_assert_uint_le(rss.gap_ns, 1000);
 	ck_assert_uint_gt(rss.max_age_ns, 0);
-	rss.max_age_raw = 0;                    /* what the gap alone does */
+	rss.max_age_raw = UINT64_MAX;           /* what the gap alone does */
 	const int file = scratch_file("pages", "");
 	ck_assert_int_eq(ftruncate(file, PAGES * (off_t)page_size()), 0);
 	const int own = open("/proc/self/statm", O_RDONLY);
