@@ -15,8 +15,10 @@ def preload_sanitizer():
     library = os.environ.get("SANITIZER_PRELOAD")
     if library and library not in os.environ.get("LD_PRELOAD", ""):
         os.environ["LD_PRELOAD"] = library
-        # The interpreter keeps much until it exits; leaks are looked for in the C tests.
-        os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=0")
+        # The interpreter keeps much until it exits; leaks are looked for in the C tests.  Memory that is
+        # freed goes back at once, as the tests measure that, and a program may ask for too much.
+        os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=0:allocator_may_return_null=1:"
+                              "quarantine_size_mb=0:thread_local_quarantine_size_kb=0")
         os.execv(sys.executable, [sys.executable] + sys.argv)
 
 
