@@ -237,7 +237,7 @@ static char *escaped(const char *bytes, size_t size, const char *between, const 
 	if (!text)
 		return NULL;
 	size_t length = resolve_escape(bytes, size, text, RESOLVE_ESCAPED_MAX(size) + 4);
-	length += (size_t)sprintf(text + length, "%s", between);
+	length += (size_t)snprintf(text + length, room - length, "%s", between);
 	if (size2)
 		length += resolve_escape(bytes2, size2, text + length, room - length);
 	char *fitted = realloc(text, length + 1);
