@@ -27,7 +27,7 @@
 
 #define SESSION_RING_RECORDS    (2 * MT_BLOCK_RECORDS)
 #define SESSION_ARENA_SIZE      (256 * 1024)
-#define SESSION_INDEX_ENTRIES   512     /* 33 million events; a longer trace has no index */
+#define SESSION_INDEX_ENTRIES   256     /* 16.7 million events; a longer trace has no index */
 #define SESSION_ITEM_MAX        (100 * 1024)    /* bytes of a definition's item: cut longer texts */
 #define SESSION_THREAD_CLOCKS   1024
 #define SESSION_WAIT_NS         10000000U
