@@ -749,8 +749,10 @@ START_TEST(a_disk_that_is_full_for_a_while_is_named_as_the_reason)
 	put_events(session, 1000);
 	ck_assert(session_flush(session, LONG_NS));
 	disk_full = true;
-	put_events(session, 500000);
-	ck_assert(flusher_trouble(&session->flusher));
+	put_events(session, 70000);
+	while (!flusher_trouble(&session->flusher))
+		usleep(1000);
+	put_events(session, 430000);
 	const uint64_t lost = atomic_load(&session->page->lost[MT_LOST_DISK - 1]);
 	ck_assert_uint_gt(lost, 300000);
 	disk_full = false;
@@ -783,7 +785,10 @@ START_TEST(what_a_full_disk_keeps_out_of_the_trace_is_in_the_tail)
 	put_events(session, 70000);
 	ck_assert(session_flush(session, LONG_NS));
 	disk_full = true;
-	put_events(session, 400000);
+	put_events(session, 70000);
+	while (!flusher_trouble(&session->flusher))
+		usleep(1000);
+	put_events(session, 330000);
 	const uint64_t made = session_events(session);
 	ck_assert_int_eq(finish(session), MT_ERR_NO_SPACE);
 	ck_assert(exists(scratch_path("trace.tail")));
