@@ -24,8 +24,8 @@ static int tool = -1;
 
 static inline uint32_t offset_of(PyObject *number)
 {
-	/* An exact int that is not negative; no code is so long that it takes more than one digit of 30 bits. */
-	return ((const PyLongObject *)number)->long_value.ob_digit[0];
+	/* An exact int below 2^30, as no code is so long: always compact. */
+	return (uint32_t)PyUnstable_Long_CompactValue((const PyLongObject *)number);
 }
 
 static inline PyObject *python_event(PyObject *const *args, unsigned kind_flags)
