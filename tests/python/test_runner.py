@@ -59,7 +59,10 @@ class RunnerCase(TraceCase):
         trace = self.trace()
         first = trace.records[0]
         self.assertEqual((first.event, WHAT[first.kind], first.function), (0, "CALL", b"<module>"))
-        self.assertEqual(first.line, 0 if sys.version_info >= (3, 11) else 1)
+        if sys.version_info >= (3, 10):
+            self.assertEqual(first.line, 0 if sys.version_info >= (3, 11) else 1)
+        else:
+            self.assertGreaterEqual(first.line, 1)          # that of the first statement
         if file:
             self.assertEqual(text(first.file), file)
         # Nothing of the runner, of runpy, or of what they called.
