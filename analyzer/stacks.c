@@ -18,6 +18,8 @@
 
 #define THREADS         ((size_t)MT_THREAD_UNKNOWN + 1)
 #define DEPTH_MAX       ((uint32_t)1 << 18)     /* frames of one thread; deeper ones are only counted */
+#define NO_KEY          UINT64_MAX
+#define NO_CLOCK        UINT64_MAX
 #define PARKED_MAX      256U                    /* pieces of stacks of a thread that a switch took away */
 
 struct frame {
@@ -27,7 +29,7 @@ struct frame {
 	uint64_t unsure;                /* stacks->unsure then */
 	uint32_t node;
 	uint32_t rss;                   /* pages, then */
-	bool is_c, resumed, before;
+	bool is_c, resumed, before, synthetic;
 };
 
 /* Frames that were on top of a stack until a record contradicted it; they may come back. */
@@ -37,15 +39,14 @@ struct piece {
 };
 
 struct thread {
-	struct frame *frames;
+	struct frame *frames;           /* frames[-1] is the outside: no key, the root */
 	uint32_t count, room;
-	uint32_t excess;                /* frames beyond DEPTH_MAX */
-	uint32_t gaps;                  /* stacks->gaps at its last record */
-	bool synthetic;                 /* its last record was one */
-	bool has_clock;
-	uint64_t clock;                 /* of its last record */
-	uint32_t code, lasti;           /* where the frame on top stood then; code 0: unknown */
+	uint64_t clock;                 /* of its last record, or NO_CLOCK */
+	uint64_t ticks, calls;          /* that counted */
 	int64_t net;                    /* bytes charged for certain, in this trace */
+	uint32_t excess;                /* frames beyond DEPTH_MAX */
+	uint32_t code, lasti;           /* where the frame on top stood then; code 0: unknown */
+	bool synthetic;                 /* a row of synthetic calls may go on */
 
 	bool has_gone;                  /* a call that is over and has not been told */
 	struct stacks_left gone;
@@ -57,14 +58,15 @@ struct thread {
 };
 
 /* What a site of the current block does to a stack. */
-enum what { ACT_NOTHING, ACT_CALL, ACT_SYNTHETIC, ACT_RETURN, ACT_C_CALL, ACT_C_RETURN, ACT_META };
+enum what { ACT_PUSH, ACT_POP, ACT_NOTHING, ACT_SYNTHETIC, ACT_META };
 
 struct act {
 	uint64_t before;                /* key on top before it; 0: anything */
 	uint64_t key;                   /* what is pushed */
 	uint32_t function;              /* what is called or left */
 	uint8_t what;
-	bool resumed, suspended, exception;
+	bool is_call, resumed;          /* ACT_PUSH: one of them */
+	bool suspended, exception;
 	bool is_numbered;
 };
 
@@ -101,10 +103,11 @@ struct stacks {
 	struct thread *thread;
 	uint32_t rss;                   /* pages */
 	uint64_t ticks;
-	bool rss_was_read;
-	bool any;                       /* a record was seen */
+	uint64_t block_ticks;           /* of the last record of the block before ... */
+	bool block_was_read;            /* ... and whether RSS was asked for at it */
+	bool any, began;                /* a record was seen, one counted */
 	bool gap;                       /* something is missing since the record before */
-	uint32_t gaps;
+	uint64_t gap_ticks;             /* when that was last; NO_CLOCK: never */
 	uint32_t peak_pages;
 	uint64_t number;                /* of the next event */
 	uint64_t unsure;                /* bytes, up and down */
@@ -137,7 +140,7 @@ static void forget_threads(struct stacks *stacks)
 		if (!thread)
 			continue;
 		thread_forget_parked(thread);
-		free(thread->frames);
+		free(thread->frames - 1);
 		free(thread);
 		stacks->threads[i] = NULL;
 	}
@@ -145,54 +148,60 @@ static void forget_threads(struct stacks *stacks)
 	stacks->thread_count = 0;
 }
 
-static struct thread *find_thread(struct stacks *stacks, uint32_t index)
-{
-	struct thread *thread = stacks->threads[index];
-	if (!thread) {
-		thread = calloc(1, sizeof(*thread));
-		if (!thread) {
-			stacks->out_of_memory = true;
-			return NULL;
-		}
-		thread->gaps = stacks->gaps;
-		stacks->threads[index] = thread;
-		if (index >= stacks->thread_count)
-			stacks->thread_count = index + 1;
-	}
-	return thread;
-}
-
 static bool reserve(struct stacks *stacks, struct thread *thread, uint32_t more)
 {
 	if (thread->room - thread->count >= more)
 		return true;
-	uint32_t room = thread->room ? thread->room * 2 : 64;
+	uint32_t room = thread->room ? thread->room * 2 : 32;
 	while (room - thread->count < more)
 		room *= 2;
-	struct frame *frames = realloc(thread->frames, (size_t)room * sizeof(*frames));
+	struct frame *frames = realloc(thread->frames ? thread->frames - 1 : NULL,
+				       ((size_t)room + 1) * sizeof(*frames));
 	if (!frames) {
 		stacks->out_of_memory = true;
 		return false;
 	}
-	thread->frames = frames;
+	frames[0] = (struct frame){ .key = NO_KEY, .node = TREE_ROOT };
+	thread->frames = frames + 1;
 	thread->room = room;
 	return true;
 }
 
-static inline uint32_t top_node(const struct thread *thread)
+static struct thread *find_thread(struct stacks *stacks, uint32_t index)
 {
-	return thread->count ? thread->frames[thread->count - 1].node : TREE_ROOT;
-}
-
-static struct frame *push(struct stacks *stacks, struct thread *thread, uint32_t parent, uint64_t key,
-			  uint32_t function)
-{
-	if (thread->count >= DEPTH_MAX) {
-		thread->excess++;
+	struct thread *thread = stacks->threads[index];
+	if (thread)
+		return thread;
+	thread = calloc(1, sizeof(*thread));
+	if (!thread || !reserve(stacks, thread, 1)) {
+		stacks->out_of_memory = true;
+		free(thread);
 		return NULL;
 	}
-	if (thread->count == thread->room && !reserve(stacks, thread, 1))
-		return NULL;
+	thread->clock = NO_CLOCK;
+	stacks->threads[index] = thread;
+	if (index >= stacks->thread_count)
+		stacks->thread_count = index + 1;
+	return thread;
+}
+
+/* The frame on top, or the outside. */
+static inline struct frame *top_of(const struct thread *thread)
+{
+	return thread->frames + thread->count - 1;
+}
+
+static inline struct frame *push(struct stacks *stacks, struct thread *thread, uint32_t parent, uint64_t key,
+				 uint32_t function)
+{
+	if (__builtin_expect(thread->count == thread->room, 0)) {
+		if (thread->count >= DEPTH_MAX) {
+			thread->excess++;
+			return NULL;
+		}
+		if (!reserve(stacks, thread, 1))
+			return NULL;
+	}
 	struct frame *frame = &thread->frames[thread->count++];
 	*frame = (struct frame){
 		.key = key, .ticks = stacks->ticks, .net = thread->net, .unsure = stacks->unsure,
@@ -288,8 +297,8 @@ static bool reconcile(struct stacks *stacks, struct thread *thread, const struct
 	if (thread->excess)
 		return true;
 	const uint64_t caller = act->before >> 32 ? act->before >> 32 : act->before;
-	const struct frame *top = thread->count ? &thread->frames[thread->count - 1] : NULL;
-	if (!top) {
+	const struct frame *top = top_of(thread);
+	if (!thread->count) {
 		adopt(stacks, thread, TREE_ROOT, act);
 		return true;
 	}
@@ -302,7 +311,8 @@ static bool reconcile(struct stacks *stacks, struct thread *thread, const struct
 	}
 
 	stacks->totals.rebuilt++;
-	const bool lost = thread->gaps != stacks->gaps;
+	const bool lost = stacks->gap_ticks != NO_CLOCK && thread->clock != NO_CLOCK &&
+			  thread->clock <= stacks->gap_ticks;
 	if (!lost && unpark(stacks, thread, act))
 		return false;
 	uint32_t keep = find_wanted(thread->frames, thread->count, act, false);
@@ -315,7 +325,7 @@ static bool reconcile(struct stacks *stacks, struct thread *thread, const struct
 	else if (keep)
 		park(stacks, thread, keep);
 	else if (lost)
-		adopt(stacks, thread, top_node(thread), act);
+		adopt(stacks, thread, top->node, act);
 	else {
 		park(stacks, thread, 0);
 		adopt(stacks, thread, TREE_ROOT, act);
@@ -353,7 +363,7 @@ static void take_peak(struct stacks *stacks, const struct thread *thread)
 			stacks->out_of_memory = true;
 			return;
 		}
-		stacks->peak_tops[stacks->peak.top_count++] = (struct stacks_top){ (uint16_t)i, top_node(other) };
+		stacks->peak_tops[stacks->peak.top_count++] = (struct stacks_top){ (uint16_t)i, top_of(other)->node };
 	}
 	stacks->peak.any = true;
 	stacks->peak.thread = (uint16_t)stacks->thread_index;
@@ -380,7 +390,7 @@ static void charge(struct stacks *stacks, struct thread *thread, uint32_t rss, b
 	if (!counted)
 		return;
 	totals->rss_last = rss * stacks->page_size;
-	tree_charge(stacks->tree, top_node(thread), bytes, certain);
+	tree_charge(stacks->tree, top_of(thread)->node, bytes, certain);
 	if (certain) {
 		thread->net += bytes;
 		*(bytes > 0 ? &totals->grown : &totals->released) += llabs(bytes);
@@ -400,6 +410,7 @@ static void begin_totals(struct stacks *stacks, struct thread *thread, uint32_t 
 	struct stacks_totals *totals = &stacks->totals;
 	const uint32_t before = stacks->any ? stacks->rss : rss;
 
+	stacks->any = true;
 	totals->ticks_first = stacks->ticks;
 	totals->rss_first = totals->rss_last = before * stacks->page_size;
 	stacks->rss = before;
@@ -418,6 +429,7 @@ static void tell_gone(struct stacks *stacks, struct thread *thread)
 static void pop(struct stacks *stacks, struct thread *thread, const struct act *act)
 {
 	const struct frame *frame = &thread->frames[--thread->count];
+	thread->synthetic = false;
 	if (!stacks->sink.left || frame->before)
 		return;
 	thread->has_gone = true;
@@ -434,6 +446,13 @@ static void pop(struct stacks *stacks, struct thread *thread, const struct act *
  * Records
  */
 
+/* Something is missing behind the current record. */
+static void note_gap(struct stacks *stacks)
+{
+	stacks->gap = true;
+	stacks->gap_ticks = stacks->ticks;
+}
+
 static void meta(struct stacks *stacks, struct thread *thread, const struct mt_block *block, uint32_t site)
 {
 	switch (block->site_code[site]) {
@@ -441,12 +460,11 @@ static void meta(struct stacks *stacks, struct thread *thread, const struct mt_b
 		stacks->totals.lost += block->site_lasti[site];
 		if (!(block->site_kind[site] & MT_FLAG_EXTRA))
 			stacks->number += block->site_lasti[site];
-		stacks->gaps++;
-		stacks->gap = true;
+		note_gap(stacks);
+		thread->clock = NO_CLOCK;       /* its time is nobody's */
 		break;
 	case MT_META_SUSPENDED:
-		stacks->gaps++;
-		stacks->gap = true;
+		note_gap(stacks);
 		break;
 	case MT_META_RESUMED:
 		/* What is running now is told by the records that follow. Nobody's time passed. */
@@ -454,7 +472,7 @@ static void meta(struct stacks *stacks, struct thread *thread, const struct mt_b
 			if (!stacks->threads[i])
 				continue;
 			thread_clear(stacks->threads[i]);
-			stacks->threads[i]->has_clock = false;
+			stacks->threads[i]->clock = NO_CLOCK;
 		}
 		stacks->gap = true;
 		break;
@@ -466,18 +484,18 @@ static void meta(struct stacks *stacks, struct thread *thread, const struct mt_b
 	}
 }
 
-static void tell_stretch(struct stacks *stacks, struct thread *thread, const struct mt_block *block, size_t i,
+static void tell_stretch(struct stacks *stacks, const struct thread *thread, const struct mt_event *event,
 			 const struct act *act, int64_t bytes, bool certain, uint64_t ticks)
 {
 	struct stacks_stretch stretch = {
-		.node = top_node(thread), .thread = block->thread[i], .certain = certain,
+		.node = top_of(thread)->node, .thread = event->thread, .certain = certain,
 		.bytes = bytes, .ticks = ticks, .number = stacks->number,
-		.code = thread->code, .lasti = thread->lasti, .event = mt_block_event(block, i),
+		.code = thread->code, .lasti = thread->lasti, .event = *event,
 	};
 	/* What is on top before this record is what the record speaks of. */
 	if (act->before) {
-		stretch.code = stretch.event.code;
-		stretch.lasti = stretch.event.lasti;
+		stretch.code = event->code;
+		stretch.lasti = event->lasti;
 	}
 	stacks->sink.stretch(stacks->sink.context, &stretch);
 }
@@ -492,134 +510,159 @@ static void note_place(struct thread *thread, const struct mt_event *event)
 	thread->lasti = event->lasti;
 }
 
+/* Who made the step of record `i`, if its stack agrees and the record before it is of the same thread? */
+static bool is_certain(const struct stacks *stacks, const struct mt_block *block, uint32_t i)
+{
+	if (stacks->gap || stacks->thread_index == MT_THREAD_UNKNOWN)
+		return false;
+	if (stacks->always_read)
+		return true;
+	const bool was_read = i ? block->rss_read[i - 1] : stacks->block_was_read;
+	const uint64_t before = i ? block->clock_ticks[i - 1] : stacks->block_ticks;
+	return block->rss_read[i] && (was_read || block->clock_ticks[i] - before >= stacks->late_ticks);
+}
+
+/* What only some commands want to know of record `i`, when it has been charged. */
+static void tell(struct stacks *stacks, struct thread *thread, const struct mt_block *block, uint32_t i,
+		 const struct act *act, int64_t bytes, bool certain, bool counted, uint64_t ticks)
+{
+	if (stacks->sink.stretch) {
+		const struct mt_event event = mt_block_event(block, i);
+		if (counted)
+			tell_stretch(stacks, thread, &event, act, bytes, certain, ticks);
+		note_place(thread, &event);
+	}
+	if (thread->has_gone)
+		tell_gone(stacks, thread);
+}
+
+/* Everything but pushes and pops. */
+static void act_seldom(struct stacks *stacks, struct thread *thread, const struct mt_block *block, uint32_t site,
+		       const struct act *act)
+{
+	struct frame *frame;
+	switch (act->what) {
+	case ACT_SYNTHETIC:
+		if (!thread->synthetic || !top_of(thread)->synthetic)
+			thread_clear(thread);
+		frame = push(stacks, thread, top_of(thread)->node, act->key, act->function);
+		if (frame)
+			frame->before = frame->synthetic = true;
+		thread->synthetic = true;
+		break;
+	case ACT_META:
+		meta(stacks, thread, block, site);
+		break;
+	default:
+		break;
+	}
+}
+
+/* The end of a call that is not on top. */
+static void pop_nothing(struct stacks *stacks, struct thread *thread, const struct act *act, bool counted)
+{
+	if (thread->excess) {
+		thread->excess--;
+	} else if (counted) {
+		/* A C call of which only the return was told. */
+		const uint32_t node = tree_child(stacks->tree, top_of(thread)->node, act->function);
+		stacks->tree->nodes[node].calls++;
+		thread->calls++;
+	}
+}
+
 /*
- * One block. Everything that the loop needs of `stacks` at each record is small and stays in the cache; it
- * is not copied into variables, because the slow parts work on it, too.
+ * One block. This is the loop that all time goes into: what is seldom is in functions of its own, and of the
+ * kinds of records only two are left.
  */
 static void run_block(struct stacks *stacks, const struct mt_block *block)
 {
 	struct tree *const tree = stacks->tree;
+	const struct filter *const filter = stacks->filter;
+	const uint32_t *const sites = block->site;
+	const uint32_t *const pages = block->rss_pages;
+	const uint64_t *const clocks = block->clock_ticks;
+	const uint16_t *const threads = block->thread;
+	const struct act *const acts = stacks->acts;
 	const uint32_t count = block->zone.n_events;
+	const bool tells = stacks->sink.left || stacks->sink.stretch;
+	struct thread *thread = stacks->thread;
+	uint64_t counted_records = 0;
+	bool counted = true;
 
-	for (uint32_t i = 0; i < count && !stacks->out_of_memory; i++) {
-		const uint32_t site = block->site[i];
-		const struct act *const act = &stacks->acts[site];
-		const uint64_t ticks = block->clock_ticks[i];
-		const uint32_t index = block->thread[i];
-		const uint32_t rss = block->rss_pages[i];
-		const bool was_read = block->rss_read[i];
+	for (uint32_t i = 0; i < count; i++) {
+		const struct act *const act = &acts[sites[i]];
+		const uint64_t ticks = clocks[i];
 		bool certain = true;
 
-		if (index != stacks->thread_index || !stacks->thread) {
+		if (threads[i] != stacks->thread_index || !thread) {
 			certain = false;
-			stacks->thread_index = index;
-			stacks->thread = find_thread(stacks, index);
-			if (!stacks->thread)
-				break;
+			stacks->thread_index = threads[i];
+			thread = stacks->thread = find_thread(stacks, threads[i]);
+			if (!thread)
+				return;
 		}
-		struct thread *const thread = stacks->thread;
-		const bool counted = !stacks->filter ||
-				     filter_record(stacks->filter, index, ticks, stacks->number);
-
-		const uint64_t before_ticks = stacks->ticks;
+		if (filter)
+			counted = filter_record(filter, threads[i], ticks, stacks->number);
 		stacks->ticks = ticks;
-		if (act->before && !(thread->count && thread->frames[thread->count - 1].key == act->before) &&
-		    !reconcile(stacks, thread, act))
-			certain = false;
+		const struct frame *top = top_of(thread);
+		if (act->before && top->key != act->before) {
+			certain &= reconcile(stacks, thread, act);
+			top = top_of(thread);
+		}
 
 		uint64_t passed = 0;
 		if (counted) {
-			if (!stacks->totals.records++)
-				begin_totals(stacks, thread, rss);
-			if (thread->has_clock) {
-				passed = ticks - thread->clock;
-				tree->nodes[top_node(thread)].ticks += passed;
-				stacks->sums[index].ticks += passed;
+			if (!stacks->began) {
+				stacks->began = true;
+				begin_totals(stacks, thread, pages[i]);
 			}
+			counted_records++;
+			if (thread->clock != NO_CLOCK) {
+				passed = ticks - thread->clock;
+				tree->nodes[top->node].ticks += passed;
+				thread->ticks += passed;
+			}
+			stacks->totals.ticks_last = ticks;
 		}
 		if (!stacks->any) {
 			stacks->any = true;
-			stacks->rss = rss;
+			stacks->rss = pages[i];
 		}
-		const int64_t step = (int64_t)rss - stacks->rss;
+		const int64_t step = (int64_t)pages[i] - stacks->rss;
 		if (step) {
-			if (stacks->gap || index == MT_THREAD_UNKNOWN)
-				certain = false;
-			else if (!stacks->always_read &&
-				 (!was_read || (!stacks->rss_was_read && ticks - before_ticks < stacks->late_ticks)))
-				certain = false;
-			charge(stacks, thread, rss, certain, counted);
-		}
-		if (stacks->sink.stretch && counted)
-			tell_stretch(stacks, thread, block, i, act, step * stacks->page_size, certain, passed);
-		if (stacks->sink.stretch) {
-			const struct mt_event event = mt_block_event(block, i);
-			note_place(thread, &event);
+			certain = certain && is_certain(stacks, block, i);
+			charge(stacks, thread, pages[i], certain, counted);
 		}
 		stacks->gap = false;
-		stacks->rss_was_read = was_read;
 		thread->clock = ticks;
-		/* Records of losses are nobody's. */
-		thread->has_clock = act->what != ACT_META || index != MT_THREAD_UNKNOWN;
-		if (thread->has_gone)
-			tell_gone(stacks, thread);
+		if (tells)
+			tell(stacks, thread, block, i, act, step * stacks->page_size, certain, counted, passed);
 
-		struct frame *frame;
-		switch (act->what) {
-		case ACT_CALL:
-			frame = push(stacks, thread, top_node(thread), act->key, act->function);
+		if (act->what == ACT_PUSH) {
+			struct frame *frame = push(stacks, thread, top->node, act->key, act->function);
 			if (frame && counted) {
-				if (act->resumed) {
-					frame->resumed = true;
-					tree->nodes[frame->node].resumed++;
-				} else {
-					tree->nodes[frame->node].calls++;
-					stacks->totals.calls++;
-					stacks->sums[index].calls++;
-				}
+				struct tree_node *node = &tree->nodes[frame->node];
+				node->calls += act->is_call;
+				node->resumed += act->resumed;
+				thread->calls += act->is_call;
+				frame->resumed = act->resumed;
 			}
-			break;
-		case ACT_C_CALL:
-			frame = push(stacks, thread, top_node(thread), act->key, act->function);
-			if (frame && counted) {
-				tree->nodes[frame->node].calls++;
-				stacks->totals.calls++;
-				stacks->sums[index].calls++;
-			}
-			break;
-		case ACT_RETURN:
-		case ACT_C_RETURN:
-			if (thread->excess) {
-				thread->excess--;
-			} else if (thread->count && thread->frames[thread->count - 1].key == act->before) {
+		} else if (act->what == ACT_POP) {
+			if (thread->excess || top->key != act->before)
+				pop_nothing(stacks, thread, act, counted);
+			else
 				pop(stacks, thread, act);
-			} else if (counted) {
-				/* A C call of which only the return was told. */
-				const uint32_t node = tree_child(tree, top_node(thread), act->function);
-				tree->nodes[node].calls++;
-				stacks->totals.calls++;
-				stacks->sums[index].calls++;
-			}
-			break;
-		case ACT_SYNTHETIC:
-			if (!thread->synthetic)
-				thread_clear(thread);
-			frame = push(stacks, thread, top_node(thread), act->key, act->function);
-			if (frame)
-				frame->before = true;
-			break;
-		case ACT_META:
-			meta(stacks, thread, block, site);
-			break;
-		default:
-			break;
+		} else {
+			act_seldom(stacks, thread, block, sites[i], act);
 		}
-		thread->synthetic = act->what == ACT_SYNTHETIC;
-		thread->gaps = stacks->gaps;
-		if (counted)
-			stacks->totals.ticks_last = ticks;
+		if (stacks->out_of_memory)
+			return;
 		stacks->number += act->is_numbered;
 	}
+	stacks->totals.records += counted_records;
+	stacks->block_ticks = clocks[count - 1];
+	stacks->block_was_read = block->rss_read[count - 1];
 }
 
 /*
@@ -677,27 +720,30 @@ static void make_act(struct stacks *stacks, const struct mt_block *block, uint32
 	act->key = function;
 	switch (kind) {
 	case MT_KIND_CALL:
-		act->what = flags & MT_FLAG_SYNTHETIC ? ACT_SYNTHETIC : ACT_CALL;
+		act->what = flags & MT_FLAG_SYNTHETIC ? ACT_SYNTHETIC : ACT_PUSH;
 		act->function = function;
-		if (act->what == ACT_CALL)
+		if (act->what == ACT_PUSH) {
 			act->resumed = is_resumed(stacks, code, flags, block->site_lasti[site], function);
+			act->is_call = !act->resumed;
+		}
 		break;
 	case MT_KIND_RETURN:
-		act->what = ACT_RETURN;
+		act->what = ACT_POP;
 		act->function = function;
 		act->before = function;
 		act->suspended = flags & MT_FLAG_SUSPEND;
 		act->exception = flags & MT_FLAG_EXCEPTION;
 		break;
 	case MT_KIND_C_CALL:
-		act->what = ACT_C_CALL;
+		act->what = ACT_PUSH;
+		act->is_call = true;
 		act->function = function_of_cfunc(stacks, block->site_callee[site]);
 		act->before = function;
 		act->key = (uint64_t)function << 32 | act->function;
 		break;
 	case MT_KIND_C_RETURN:
 	case MT_KIND_C_EXCEPTION:
-		act->what = ACT_C_RETURN;
+		act->what = ACT_POP;
 		act->function = function_of_cfunc(stacks, block->site_callee[site]);
 		act->before = (uint64_t)function << 32 | act->function;
 		act->exception = kind == MT_KIND_C_EXCEPTION;
@@ -769,7 +815,9 @@ static bool begin_run(struct stacks *stacks, struct stream *stream)
 	stacks->thread = NULL;
 	stacks->rss = stacks->peak_pages = 0;
 	stacks->ticks = stacks->number = stacks->unsure = 0;
-	stacks->rss_was_read = stacks->any = stacks->gap = false;
+	stacks->any = stacks->began = stacks->gap = stacks->block_was_read = false;
+	stacks->block_ticks = 0;
+	stacks->gap_ticks = NO_CLOCK;
 	return true;
 }
 
@@ -779,6 +827,11 @@ static void end_run(struct stacks *stacks, const struct mt_header *header)
 
 	for (size_t i = 0; i < stacks->thread_count; i++) {
 		struct stacks_thread *sum = &stacks->sums[i];
+		if (stacks->threads[i]) {
+			sum->calls = stacks->threads[i]->calls;
+			sum->ticks = stacks->threads[i]->ticks;
+			stacks->totals.calls += sum->calls;
+		}
 		sum->seen = sum->calls || sum->ticks || sum->grown || sum->released || sum->unsure_grown ||
 			    sum->unsure_released;
 	}
@@ -811,14 +864,12 @@ static void run_blocks(struct stacks *stacks, struct stream *stream)
 	while (!stacks->out_of_memory && stream_next(stream, &head)) {
 		if (head.lost_before) {
 			stacks->totals.lost += head.lost_before;
-			stacks->gap = true;
-			stacks->gaps++;
+			note_gap(stacks);
 		}
 		const struct mt_block *block = stream_decode(stream, MT_BLOCK_ALL);
 		if (!block) {
 			stacks->totals.damaged_blocks++;
-			stacks->gap = true;
-			stacks->gaps++;
+			note_gap(stacks);
 			continue;
 		}
 		stacks->number = head.zone.first_event;
