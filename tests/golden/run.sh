@@ -26,9 +26,9 @@ export PATH LC_ALL TZ TERM
 unset NO_COLOR PAGER MTDUMP_PAGER POSIXLY_CORRECT
 
 [ $# -gt 0 ] || set -- $(cd "$here" && ls -- *.cmd | sed 's/\.cmd$//')
-count=0 failed=0
+passed=0 failed=0
 for name in "$@"; do
-	count=$((count + 1))
+	bad=0
 	mkdir "$scratch/run"
 	ln -s "$here/../traces" "$scratch/run/traces"
 	(cd "$scratch/run" && exec sh "$here/$name.cmd") \
@@ -41,9 +41,10 @@ for name in "$@"; do
 				cp "$scratch/$name.$part" "$here/$name.$part" || exit 1
 		elif ! diff -u "$here/$name.$part" "$scratch/$name.$part"; then
 			echo "FAILED: $name.$part" >&2
-			failed=$((failed + 1))
+			bad=1
 		fi
 	done
+	passed=$((passed + !bad)) failed=$((failed + bad))
 done
-echo "$count golden runs, $failed differences"
+echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
