@@ -4,7 +4,7 @@
  * Nothing is interpreted that need not be. File header, checkpoints, chunks of unknown kinds and the
  * columns of a later minor version stay as they are; the frames of EVENTS and DEFS are expanded and
  * compressed again, and what counts bytes (sizes, offsets in INDEX and END) is set right. A frame
- * that would not become smaller is kept.
+ * that would not become smaller is kept. Clocks may change their encoding (format.md §6.3, grouped).
  *
  *     archive_copy() into a sink, then archive_compare() the two, and only then is the copy one
  *

@@ -137,7 +137,7 @@ static enum mt_status dir_column_decode(struct mt_in *in, struct mt_column_dir *
 
 	const struct mt_column_rule *rule = mt_column_rule(column.id);
 	if (rule) {
-		if (column.enc != rule->enc)
+		if (column.enc != rule->enc && !(column.id == MT_COLUMN_CLOCK && column.enc == MT_ENC_GROUPED))
 			return MT_ERR_TOO_NEW;
 		if (column.width > rule->width_max)
 			return MT_ERR_CORRUPT;
@@ -219,6 +219,7 @@ void mt_block_release(struct mt_block *block)
 	free(block->site_code);
 	free(block->site_callee);
 	free(block->site_lasti);
+	free(block->site_place);
 	free(block->planes);
 	ZSTD_freeDCtx(block->zstd);
 	mt_block_init(block);
@@ -255,7 +256,8 @@ static bool block_reserve(struct mt_block *block, const struct mt_zone *zone)
 		if (!grow(&block->site_kind, sites, sizeof(*block->site_kind)) ||
 		    !grow(&block->site_code, sites, sizeof(*block->site_code)) ||
 		    !grow(&block->site_callee, sites, sizeof(*block->site_callee)) ||
-		    !grow(&block->site_lasti, sites, sizeof(*block->site_lasti)))
+		    !grow(&block->site_lasti, sites, sizeof(*block->site_lasti)) ||
+		    !grow(&block->site_place, sites, sizeof(*block->site_place)))
 			return false;
 		block->site_room = sites;
 	}
@@ -426,6 +428,41 @@ static bool delta_clocks(const uint8_t *planes, size_t count, unsigned width, ui
 	}
 }
 
+void mt_block_site_places(const uint32_t *site, size_t count, uint32_t *site_place_out, size_t n_sites)
+{
+	uint32_t place = 0;
+	memset(site_place_out, 0, n_sites * sizeof(*site_place_out));
+	for (size_t i = 0; i < count; i++)
+		site_place_out[site[i]]++;
+	for (size_t s = 0; s < n_sites; s++) {
+		const uint32_t of_site = site_place_out[s];
+		site_place_out[s] = place;
+		place += of_site;
+	}
+}
+
+static inline __attribute__((always_inline))
+bool join_grouped(const struct mt_block *block, size_t count, unsigned width, uint64_t clock, uint64_t last)
+{
+	size_t i = 0;
+	for (; i < count && clock <= last; i++)
+		block->clock_ticks[i] = clock += joined(block->planes, count, width,
+							block->site_place[block->site[i]]++);
+	return i == count && clock == last;
+}
+
+static bool grouped_clocks(const struct mt_block *block, size_t count, unsigned width, uint64_t first, uint64_t last)
+{
+	mt_block_site_places(block->site, count, block->site_place, block->zone.n_sites);
+	switch (width) {
+	case 0: return join_grouped(block, count, 0, first, last);
+	case 1: return join_grouped(block, count, 1, first, last);
+	case 2: return join_grouped(block, count, 2, first, last);
+	case 3: return join_grouped(block, count, 3, first, last);
+	default: return join_grouped(block, count, width, first, last);
+	}
+}
+
 static inline uint32_t unzigzag_u32(uint32_t value)
 {
 	return value >> 1 ^ (value & 1 ? UINT32_MAX : 0);
@@ -555,6 +592,11 @@ static enum mt_status open_sites(struct mt_block *block, const struct mt_block_d
 	return MT_OK;
 }
 
+static bool clock_is_grouped(const struct mt_block_dir *dir)
+{
+	return dir_column(dir, MT_COLUMN_CLOCK)->enc == MT_ENC_GROUPED;
+}
+
 static enum mt_status open_rest(struct mt_block *block, const struct mt_block_dir *dir,
 				const uint8_t *payload)
 {
@@ -563,8 +605,11 @@ static enum mt_status open_rest(struct mt_block *block, const struct mt_block_di
 	unsigned width;
 	MT_TRY(planes_decode(block, dir, payload, MT_COLUMN_CLOCK, count,
 			     block->planes, &width));
-	if (!delta_clocks(block->planes, count, width, zone->clock_first, zone->clock_last,
-			  block->clock_ticks) || block->clock_ticks[0] != zone->clock_first)
+	const bool sound = clock_is_grouped(dir) ?
+				   grouped_clocks(block, count, width, zone->clock_first, zone->clock_last) :
+				   delta_clocks(block->planes, count, width, zone->clock_first, zone->clock_last,
+						block->clock_ticks);
+	if (!sound || block->clock_ticks[0] != zone->clock_first)
 		return MT_ERR_CORRUPT;
 
 	MT_TRY(planes_decode(block, dir, payload, MT_COLUMN_THREAD, count,
@@ -698,6 +743,8 @@ enum mt_status mt_block_open(struct mt_block *block, const struct mt_block_dir *
 	if (!block_reserve(block, &dir->zone))
 		return MT_ERR_NO_MEMORY;
 	block->zone = dir->zone;
+	if ((parts & MT_BLOCK_REST) && clock_is_grouped(dir))
+		parts |= MT_BLOCK_SITES;
 	if (parts & MT_BLOCK_RSS)
 		MT_TRY(open_rss(block, dir, payload));
 	if (parts & MT_BLOCK_SITES)

@@ -124,6 +124,9 @@ struct mt_block_dir {
 enum mt_status mt_block_dir_decode(struct mt_in *in, uint64_t payload_size,
 				   struct mt_block_dir *dir_out);
 
+/* The places of §6.3 for grouping: site_place_out[s] is that of the first record of site s. */
+void mt_block_site_places(const uint32_t *site, size_t count, uint32_t *site_place_out, size_t n_sites);
+
 /*
  * Records of one block, decoded. Grows to the largest block seen and is reused: init once, open
  * many, release once. Columns are plain arrays of zone.n_events entries.
@@ -140,6 +143,7 @@ struct mt_block {
 
 	/* private */
 	size_t record_room, site_room;
+	uint32_t *site_place;           /* where the records of a site stand in a grouped column */
 	uint8_t *planes;
 	size_t planes_room;
 	void *zstd;                     /* ZSTD_DCtx */

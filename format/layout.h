@@ -149,7 +149,13 @@ enum mt_column {
 	MT_COLUMN_S_LASTI = 20,
 };
 
-enum mt_encoding { MT_ENC_PLAIN = 0, MT_ENC_DELTA = 1, MT_ENC_ZIGZAG = 2, MT_ENC_XOR = 3 };
+enum mt_encoding {
+	MT_ENC_PLAIN = 0,
+	MT_ENC_DELTA = 1,
+	MT_ENC_ZIGZAG = 2,
+	MT_ENC_XOR = 3,
+	MT_ENC_GROUPED = 6,             /* delta, sorted by site; only CLOCK, only in archives */
+};
 
 /* §7 DEFS chunk. */
 #define MT_ITEM_HEADER          8           /* u16 type, u16 flags, u32 len */

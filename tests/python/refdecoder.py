@@ -470,9 +470,20 @@ def join_planes(planes, n):
     return values
 
 
-def decode_column(encoded, enc, base):
+def group_places(site):
+    """Where each record stands when records are sorted by site, in order within one."""
+    place = [0] * len(site)
+    for k, i in enumerate(sorted(range(len(site)), key=site.__getitem__)):
+        place[i] = k
+    return place
+
+
+def decode_column(encoded, enc, base, site=None):
     if enc == 0:
         return encoded
+    if enc == 6:
+        encoded = [encoded[k] for k in group_places(site)]
+        enc = 1
     if enc == 1:
         return list(itertools.accumulate(itertools.chain((base,), encoded)))[1:]
     if enc == 2:
@@ -542,7 +553,7 @@ class Block:
             plane += width
             if not known and column & 0x80:
                 raise Unsupported("column %d must be understood" % column)
-            if known and enc != known[0]:
+            if known and enc != known[0] and (column, enc) != (CLOCK, 6):
                 raise Unsupported("column %d has the encoding %d" % (column, enc))
             if known and width > known[1]:
                 raise Damage("column %d has the width %d" % (column, width))
@@ -569,9 +580,10 @@ class Block:
 
         base = {CLOCK: zone.clock_first, RSS: zone.rss_prev, THREAD: zone.thread_first}
         values = {}
-        for column, enc, first, width in spans:
+        # SITE first: a grouped CLOCK needs it.
+        for column, enc, first, width in sorted(spans):
             encoded = join_planes(contents[first:first + width], self._length(column))
-            values[column] = decode_column(encoded, enc, base.get(column, 0))
+            values[column] = decode_column(encoded, enc, base.get(column, 0), values.get(SITE))
         values.setdefault(RSS_READ, bytes(zone.n_events))
         if max(values[SITE]) >= zone.n_sites:
             raise Damage("site out of range")

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/archive.h"
 #include "format/checksum.h"
 #include "format/index.h"
 #include "tests/unit/sample.h"
@@ -350,6 +351,38 @@ static void good_one_record(struct making *making)
 static void good_small(struct making *making)
 {
 	put_sample(making, 3, 100, true);
+}
+
+/* What mtdump archive makes of a trace whose steps of the clock depend on the place in the program. */
+static void good_archived(struct making *making)
+{
+	enum { RECORDS = 600 };
+	static struct mt_record records[RECORDS];
+	struct archive archive = { .pool = pool_new(1), .threads = 1, .level = ARCHIVE_LEVEL };
+	struct mt_sink_memory sink;
+	uint64_t clock = 0;
+	put_header(making);
+	put_sample_items(making);
+	for (uint64_t i = 0; i < RECORDS; i++) {
+		/* An order of places that is no pattern, and a step for each. */
+		struct mt_record record = sample_record(i * i % 251);
+		clock += 100 + (record.w0 & 0xff) * 37 + record.w1 % 101 * 53 + (record.w2 >> 32) % 13 * 1009 + i % 3;
+		record.w0 = clock << 8 | (record.w0 & 0xff);
+		records[i] = record;
+	}
+	put_records(making, records, RECORDS / 2);
+	put_records(making, records + RECORDS / 2, RECORDS / 2);
+	put_end(making);
+
+	mt_sink_memory_init(&sink);
+	must(archive.pool && mt_source_memory(&archive.source, bytes_of(making), size_of(making)) == MT_OK, "source");
+	must(archive_copy(&archive, &sink.sink) == MT_OK, "archive");
+	must(sink.sink.size < size_of(making), "smaller");
+	mt_source_close(archive.source);
+	memcpy(bytes_of(making), sink.data, (size_t)sink.sink.size);
+	cut_to(making, (size_t)sink.sink.size);
+	mt_sink_memory_release(&sink);
+	pool_free(archive.pool);
 }
 
 static void good_no_events(struct making *making)
@@ -988,6 +1021,7 @@ static const struct {
 	{ "good-no-events", good_no_events, "a closed recording in which nothing happened" },
 	{ "good-one-record", good_one_record, "the smallest block" },
 	{ "good-small", good_small, "three blocks, checkpoints, index and end mark" },
+	{ "good-archived", good_archived, "recompressed for keeping, with clocks grouped by site" },
 	{ "good-no-index", good_no_index, "the index is optional" },
 	{ "good-open", good_open, "so is the end mark: a recording that goes on" },
 	{ "good-cut", good_cut, "killed while writing: the last payload is cut short, the rest is read" },

@@ -63,6 +63,89 @@ static void check_same_reading(const uint8_t *data, size_t size)
 	sample_reading_release(&after);
 }
 
+/* Steps of the clock that depend on the place in the program, places in an order that is no pattern. */
+static void make_places(void)
+{
+	enum { COUNT_OF = 3000 };
+	struct mt_record *records = calloc(COUNT_OF, sizeof(*records));
+	const struct mt_header header = sample_header();
+	uint8_t items[SAMPLE_DEFS_MAX];
+	uint64_t clock = 0;
+	sample_init(&sample, NULL);
+	for (uint64_t i = 0; i < COUNT_OF; i++) {
+		records[i] = sample_record(i * i % 251);
+		clock += 100 + (records[i].w0 & 0xff) * 37 + records[i].w1 % 101 * 53 + i % 3;
+		records[i].w0 = clock << 8 | (records[i].w0 & 0xff);
+	}
+	ck_assert_int_eq(mt_writer_header(&sample.writer, &header), MT_OK);
+	ck_assert_int_eq(mt_writer_defs(&sample.writer, items, sample_items(items, sizeof(items))), MT_OK);
+	ck_assert_int_eq(mt_writer_events(&sample.writer, records, COUNT_OF, NULL, COUNT_OF), MT_OK);
+	const struct mt_end mark = sample_end(&sample.writer);
+	ck_assert_int_eq(mt_writer_end(&sample.writer, &mark), MT_OK);
+	free(records);
+	trace = sample.memory.data;
+	trace_size = (size_t)sample.memory.sink.size;
+	pool = pool_new(1);
+}
+
+/* The encoding of CLOCK in the first block, which opens with all parts and with its last part alone. */
+static unsigned clock_encoding(const uint8_t *data, size_t size)
+{
+	struct mt_source *source;
+	struct mt_reader *reader;
+	struct mt_chunk chunk;
+	struct mt_block whole, rest;
+	const uint8_t *payload;
+	ck_assert_int_eq(mt_source_memory(&source, data, size), MT_OK);
+	ck_assert_int_eq(mt_reader_new(&reader, source, NULL), MT_OK);
+	do
+		ck_assert_int_eq(mt_reader_next(reader, &chunk), MT_OK);
+	while (chunk.header.kind != MT_CHUNK_EVENTS);
+	ck_assert_int_eq(mt_reader_payload(reader, &chunk, &payload), MT_OK);
+	mt_block_init(&whole);
+	mt_block_init(&rest);
+	ck_assert_int_eq(mt_block_open(&whole, &chunk.dir, payload, MT_BLOCK_ALL), MT_OK);
+	ck_assert_int_eq(mt_block_open(&rest, &chunk.dir, payload, MT_BLOCK_REST), MT_OK);
+	for (size_t i = 0; i < chunk.dir.zone.n_events; i++)
+		ck_assert_uint_eq(rest.clock_ticks[i], whole.clock_ticks[i]);
+	mt_block_release(&whole);
+	mt_block_release(&rest);
+	mt_reader_free(reader);
+	mt_source_close(source);
+	return chunk.dir.columns[1].enc;
+}
+
+START_TEST(clocks_are_grouped_when_that_is_smaller)
+{
+	make_places();
+	ck_assert_uint_eq(clock_encoding(trace, trace_size), MT_ENC_DELTA);
+	const uint8_t *original = trace;
+	size_t original_size = trace_size;
+	struct mt_sink_memory sinks[2];
+	/* And once more: what is grouped stays so. */
+	for (int round = 0; round < 2; round++) {
+		struct archive archive = archive_of(original, original_size);
+		struct mt_source *copy;
+		mt_sink_memory_init(&sinks[round]);
+		ck_assert_int_eq(archive_copy(&archive, &sinks[round].sink), MT_OK);
+		const uint8_t *data = sinks[round].data;
+		const size_t size = (size_t)sinks[round].sink.size;
+		ck_assert_uint_eq(clock_encoding(data, size), MT_ENC_GROUPED);
+		ck_assert_uint_lt(size, trace_size);
+		ck_assert_int_eq(mt_source_memory(&copy, data, size), MT_OK);
+		ck_assert_int_eq(archive_compare(&archive, copy), MT_OK);
+		check_same_reading(data, size);
+		mt_source_close(copy);
+		mt_source_close(archive.source);
+		original = data;
+		original_size = size;
+	}
+	mt_sink_memory_release(&sinks[0]);
+	mt_sink_memory_release(&sinks[1]);
+	end();
+}
+END_TEST
+
 static const int levels[] = { 1, 5, ARCHIVE_LEVEL, ARCHIVE_LEVEL_MAX };
 
 START_TEST(a_copy_reads_the_same)
@@ -236,6 +319,7 @@ int main(void)
 {
 	TCase *tcase = tcase_create("archive");
 	tcase_add_loop_test(tcase, a_copy_reads_the_same, 0, COUNT(levels));
+	tcase_add_test(tcase, clocks_are_grouped_when_that_is_smaller);
 	tcase_add_test(tcase, no_flipped_bit_of_a_copy_is_missed);
 	tcase_add_test(tcase, no_cut_copy_is_missed);
 	tcase_add_test(tcase, a_trace_with_any_damage_is_refused);
