@@ -170,7 +170,7 @@ class Balance:
     CPython itself reports so, to sys.setprofile functions too, are none either, but counted in `alone`:
 
     - 3.12 has no C_CALL for a bound method around a C function, only its C_RETURN;
-    - from 3.12 on a generator into which a signal handler raises as it is resumed has no CALL, only its RETURN.
+    - from 3.11 on a generator into which a signal handler raises as it is resumed has no CALL, only its RETURN.
     """
 
     def __init__(self, version=sys.version_info):
@@ -200,7 +200,7 @@ class Balance:
             if stack and stack[-1] == code:
                 stack.pop()
                 return
-            if self.version >= (3, 12) and self.suspended[code] > 0:
+            if self.version >= (3, 11) and self.suspended[code] > 0:
                 self.suspended[code] -= 1
                 self.alone += 1
                 return
