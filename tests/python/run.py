@@ -6,6 +6,7 @@ which could not run and why, and ends with 77 (skipped) when none of them could.
 
 import importlib.util
 import os
+import signal
 import sys
 import unittest
 
@@ -37,6 +38,9 @@ class Result(unittest.TextTestResult):
 
 
 def main():
+    # A background job of a shell ignores SIGINT, and what is ignored stays so over exec. The programs under
+    # test need it as a terminal gives it: what has a handler here is at its default there.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     preload_sanitizer()
     path = os.path.abspath(sys.argv[1])
     name = os.path.splitext(os.path.basename(path))[0]
