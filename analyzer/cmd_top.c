@@ -246,7 +246,7 @@ static void name_row(struct charges *charges, enum top_by by, uint32_t function,
 	struct functions *functions = charges->functions;
 	const struct function *known = functions_get(functions, function);
 	if (function == FUNCTIONS_ALL)
-		row->shown = "(outside of calls)";
+		row->shown = FUNCTIONS_OUTSIDE;
 	else if (function < FUNCTIONS_FIRST || by == BY_FUNCTION)
 		row->shown = functions_name(functions, function);
 	else
@@ -366,7 +366,8 @@ static bool make_line_rows(struct charges *charges, struct rows *rows)
 			.unsure_grown = line->unsure_grown, .unsure_released = line->unsure_released,
 			.cumulative = line->grown - line->released,
 		};
-		row->shown = functions_name(charges->functions, line->function);
+		row->shown = line->function == FUNCTIONS_ALL ? FUNCTIONS_OUTSIDE
+							     : functions_name(charges->functions, line->function);
 		if (line->function < FUNCTIONS_FIRST)
 			row->name = text_of(row->shown);
 		const char *file = functions_place(charges->functions, line->function);

@@ -67,6 +67,9 @@ uint32_t functions_of_cfunc(struct functions *functions, const struct mt_names *
 uint32_t functions_count(const struct functions *functions);
 const struct function *functions_get(const struct functions *functions, uint32_t number);
 
+/* What FUNCTIONS_ALL is called where only what happened outside of all calls is meant. */
+#define FUNCTIONS_OUTSIDE "(outside of calls)"
+
 /*
  * Escaped and terminated, each valid as long as the table. functions_name(): "Cache.get",
  * "list.append" for C, "(all)", "(other)", "(unknown)". functions_file(): the path; for C and the three

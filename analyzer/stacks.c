@@ -18,6 +18,9 @@
 
 #define THREADS         ((size_t)MT_THREAD_UNKNOWN + 1)
 #define DEPTH_MAX       ((uint32_t)1 << 18)     /* frames of one thread; deeper ones are only counted */
+/* Bounds that no machine reaches, so that no sum overflows, whatever a trace says. */
+#define PAGE_SIZE_MAX   ((uint32_t)1 << 24)
+#define VOLUME_MAX      ((uint64_t)1 << 60)
 #define NO_KEY          UINT64_MAX
 #define NO_CLOCK        UINT64_MAX
 #define PARKED_MAX      256U                    /* pieces of stacks of a thread that a switch took away */
@@ -111,6 +114,7 @@ struct stacks {
 	uint32_t peak_pages;
 	uint64_t number;                /* of the next event */
 	uint64_t unsure;                /* bytes, up and down */
+	uint64_t volume;                /* bytes charged, up and down, of all traces */
 };
 
 /*
@@ -387,8 +391,9 @@ static void charge(struct stacks *stacks, struct thread *thread, uint32_t rss, b
 	struct stacks_thread *sum = &stacks->sums[stacks->thread_index];
 
 	stacks->rss = rss;
-	if (!counted)
+	if (!counted || stacks->volume > VOLUME_MAX)
 		return;
+	stacks->volume += (uint64_t)llabs(bytes);
 	totals->rss_last = rss * stacks->page_size;
 	tree_charge(stacks->tree, top_of(thread)->node, bytes, certain);
 	if (certain) {
@@ -776,7 +781,7 @@ static bool make_acts(struct stacks *stacks, const struct mt_block *block)
 
 static void begin_rss(struct stacks *stacks, const struct mt_header *header)
 {
-	stacks->page_size = header->page_size;
+	stacks->page_size = header->page_size < PAGE_SIZE_MAX ? header->page_size : PAGE_SIZE_MAX;
 	stacks->always_read = true;
 	stacks->late_ticks = 0;
 	/* The gap is the first field. Without it, RSS was asked for at every event. */

@@ -147,17 +147,17 @@ void table_begin(struct table *table, struct out *out, enum table_format format,
 static void text_cell(struct table *table, const struct table_column *column, const struct table_cell *cell)
 {
 	char room[TABLE_SHORT];
-	const int width = text_width(column);
+	const int width = text_width(column) - 1;       /* and a blank in any case */
 
 	switch (column->unit) {
 	case TABLE_BYTES:
-		out_printf(table->out, "%*s", width, table_short_bytes(cell->number, room));
+		out_printf(table->out, " %*s", width, table_short_bytes(cell->number, room));
 		break;
 	case TABLE_TIME:
-		out_printf(table->out, "%*s", width, table_short_time((uint64_t)cell->number, room));
+		out_printf(table->out, " %*s", width, table_short_time((uint64_t)cell->number, room));
 		break;
 	case TABLE_COUNT:
-		out_printf(table->out, "%*" PRId64, width, cell->number);
+		out_printf(table->out, " %*" PRId64, width, cell->number);
 		break;
 	case TABLE_NAME:
 		out_string(table->out, "  ");

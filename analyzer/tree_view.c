@@ -184,7 +184,7 @@ static bool visit(const struct ordered *ordered, const struct visitor *visitor)
 
 char *tree_view_label(struct functions *functions, uint32_t function)
 {
-	const char *name = functions_name(functions, function);
+	const char *name = function == FUNCTIONS_ALL ? FUNCTIONS_OUTSIDE : functions_name(functions, function);
 	const char *place = functions_place(functions, function);
 	const size_t size = strlen(name) + strlen(place) + 3;
 	char *text = malloc(size);
@@ -321,7 +321,7 @@ static bool print_text(const struct ordered *ordered, struct out *out)
 	const struct tree_sum *own = &ordered->owns[TREE_ROOT];
 	const int64_t outside = value_of(own, view->value);
 	if (outside && !view->inverted) {
-		char label[] = "(outside of calls)";
+		char label[] = FUNCTIONS_OUTSIDE;
 		put_numbers(&text, ordered, outside, NULL, own);
 		put_path(&text, view, 1, label);
 	}
@@ -359,12 +359,14 @@ static void row_node(void *context, const struct ordered *ordered, uint32_t numb
 	const struct tree_sum *own = &ordered->owns[number];
 	struct function_text name = function->name;
 	if (node->function < FUNCTIONS_FIRST) {
-		name.bytes = functions_name(ordered->view->functions, node->function);
+		name.bytes = node->function == FUNCTIONS_ALL && number != TREE_ROOT
+				     ? FUNCTIONS_OUTSIDE
+				     : functions_name(ordered->view->functions, node->function);
 		name.size = (uint32_t)strlen(name.bytes);
 	}
 	const struct table_cell cells[ROW_COLUMNS] = {
 		[ROW_ID] = { .number = number },
-		[ROW_PARENT] = { .number = node->parent },
+		[ROW_PARENT] = { .number = number == TREE_ROOT ? -1 : (int64_t)node->parent },
 		[ROW_DEPTH] = { .number = node->depth },
 		[ROW_FUNCTION] = { .bytes = name.bytes, .size = name.size },
 		[ROW_FILE] = { .bytes = function->file.bytes, .size = function->file.size },
@@ -440,7 +442,7 @@ static bool print_collapsed(const struct ordered *ordered, struct out *out)
 				out_string(out, ";");
 			put_collapsed_name(out, view->functions, tree->nodes[path[j]].function);
 		}
-		out_printf(out, "%s %" PRId64 "\n", depth ? "" : "(outside of calls)", value);
+		out_printf(out, "%s %" PRId64 "\n", depth ? "" : FUNCTIONS_OUTSIDE, value);
 	}
 	free(path);
 	return true;

@@ -1,0 +1,1 @@
+example && mtdump peak --json example.mtrace

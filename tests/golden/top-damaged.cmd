@@ -1,0 +1,1 @@
+mtdump top traces/bad-payload-flip.mtrace

@@ -1,0 +1,1 @@
+example && mtdump top example.mtrace

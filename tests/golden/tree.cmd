@@ -1,0 +1,1 @@
+example && mtdump tree example.mtrace
