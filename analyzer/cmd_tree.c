@@ -91,30 +91,40 @@ static const struct option_spec tree_option_rows[] = {
 	{ 0 },
 };
 
-/* Keep what is at or below functions that --focus names. */
+/* Keep what is at or below functions that --focus names, and how often what is above was called. */
 static bool apply_focus(struct charges *charges, const char *glob)
 {
 	struct tree *tree = charges->tree;
 	const uint32_t count = functions_count(charges->functions);
 	bool *matches = calloc(count, sizeof(*matches));
 	bool *inside = calloc(tree->count, sizeof(*inside));
-	if (!matches || !inside) {
+	bool *above = calloc(tree->count, sizeof(*above));
+	if (!matches || !inside || !above) {
 		free(matches);
 		free(inside);
+		free(above);
 		return false;
 	}
 	for (uint32_t i = FUNCTIONS_FIRST; i < count; i++)
 		matches[i] = charges_name_matches(charges, glob, i);
 	for (uint32_t i = 0; i < tree->count; i++) {
-		struct tree_node *node = &tree->nodes[i];
+		const struct tree_node *node = &tree->nodes[i];
 		inside[i] = matches[node->function] || (i != TREE_ROOT && inside[node->parent]);
+	}
+	for (uint32_t i = tree->count; i--;) {
+		struct tree_node *node = &tree->nodes[i];
+		if (i != TREE_ROOT && (inside[i] || above[i]))
+			above[node->parent] = true;
 		if (inside[i])
 			continue;
-		node->calls = node->resumed = node->time_ns = 0;
+		if (!above[i])
+			node->calls = node->resumed = 0;
+		node->time_ns = 0;
 		node->grown = node->released = node->unsure_grown = node->unsure_released = node->peak = 0;
 	}
 	free(matches);
 	free(inside);
+	free(above);
 	return true;
 }
 
