@@ -559,6 +559,8 @@ static void text_rss_precision(struct out *out, const struct mt_header *header)
 	} else {
 		out_printf(out, "read when %s have passed since the event before",
 			   units_format_duration(rule.gap_ns, text, sizeof(text)));
+		if (header->rss_source == MT_RSS_GAP_FAULTS)
+			out_string(out, ", or its thread has had a page fault");
 		if (rule.max_age_ns)
 			out_printf(out, ", or with several threads after %s",
 				   units_format_duration(rule.max_age_ns, text, sizeof(text)));

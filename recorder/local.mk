@@ -17,6 +17,7 @@ librecorder_la_SOURCES = \
 	%D%/ring.h \
 	%D%/rss.c \
 	%D%/rss.h \
+	%D%/rss_faults.c \
 	%D%/rss_gate.c \
 	%D%/rss_statm.c \
 	%D%/session.c \

@@ -19,11 +19,21 @@
 
 struct rss;
 
+/* The longest that a figure stands while other threads or the kernel may change it unseen. */
+#define RSS_MAX_AGE_NS 100000
+/*
+ * A machine that is slow while it is measured would give too high a threshold: never more than this, below
+ * which no machine has been seen to miss a change.
+ */
+#define RSS_GAP_MAX_NS 1000
+
 struct rss_source {
 	const char *name;               /* "exact", "gap": what Profile(rss=...) takes */
 	enum mt_rss_source id;          /* for the trace's header */
 	/* Prepare `rss`; false if this machine or kernel cannot do it (the next row is tried). */
 	bool (*start)(struct rss *rss);
+	/* NULL, or whether what start() found makes it better than the next row: what "auto" asks. */
+	bool (*worth)(const struct rss *rss);
 	/*
 	 * Bring rss->pages up to date. True if the kernel was asked and has answered. Never fails:
 	 * without an answer the last figure stays and false is given. Keeps errno.
@@ -46,6 +56,8 @@ struct rss {
 	uint64_t gap_raw, max_age_raw;
 	uint32_t granularity_pages;     /* step of the source's figure; 0 unknown */
 	uint64_t asked_raw;             /* when the kernel was asked last */
+	uint32_t faults;                /* 0, or the generation of the threads' fault counters in use */
+	uint64_t gap_alone_ns;          /* "faults": the gap where faults are not counted */
 
 	int fd;                         /* /proc/self/statm, kept open; -1 none */
 	dev_t device;                   /* identity of `fd` */
@@ -61,9 +73,28 @@ extern const struct rss_source *const rss_sources[];
 bool rss_start(struct rss *rss, const char *name);
 void rss_stop(struct rss *rss);
 
+/*
+ * The calling thread's counter of page faults (rss_faults.c): `head` is in a page that the kernel writes to.
+ * Of another generation than the recording's, it is of no recording that is still open.
+ */
+struct rss_thread_faults {
+	const volatile uint64_t *head;
+	uint64_t seen;
+	uint32_t generation;
+};
+extern __thread struct rss_thread_faults rss_thread_faults
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+static inline bool rss_faulted(uint32_t generation)
+{
+	return rss_thread_faults.generation != generation || *rss_thread_faults.head != rss_thread_faults.seen;
+}
+
 /* Whether an event at `raw` has to ask, when the one before it was done at `last_raw`. */
 static inline bool rss_due(const struct rss *rss, uint64_t last_raw, uint64_t raw)
 {
+	if (rss->faults && rss_faulted(rss->faults))
+		return true;
 	return raw - last_raw >= rss->gap_raw || raw - rss->asked_raw >= rss->max_age_raw;
 }
 
@@ -82,10 +113,23 @@ uint64_t rss_kernel_peak_bytes(void);
 
 /* The rows, each in a file of its own. */
 extern const struct rss_source rss_exact;
+extern const struct rss_source rss_faults;
 extern const struct rss_source rss_gap;
 
 /* One read of a kept-open statm; false if what came is not seven integers. Keeps errno. */
 bool rss_statm_read(int fd, uint32_t *pages_out);
+
+/*
+ * Shortest times to change RSS by a page, measured now: by a fault, and by a system call (dropping a page,
+ * reading into one that is not there). UINT64_MAX where it could not be measured.
+ */
+struct rss_changes {
+	uint64_t fault_ns, call_ns;
+};
+struct rss_changes rss_measure_changes(void);
+
+/* The threshold for changes that take at least `shortest_ns`; 0: there is none that means anything. */
+uint64_t rss_gap_below(uint64_t shortest_ns, uint64_t max_ns);
 
 /* start(), update() and stop() of sources that ask statm. */
 bool rss_statm_start(struct rss *rss);

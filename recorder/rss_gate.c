@@ -19,20 +19,27 @@
 #include "recorder/clock.h"
 
 #define CALIBRATION_ROUNDS 200
-#define MAX_AGE_NS 100000
-/*
- * The threshold is 65 % of the shortest time seen. A machine that is slow while we measure would give too
- * long a time: never more than 1 us, below which no machine has been seen to miss a change.
- */
+/* A threshold is 65 % of the shortest time seen. */
 #define GAP_PERCENT 65
-#define GAP_MAX_NS 1000
 #define GAP_MIN_NS 100
 
-/* Shortest time to fault in, and to drop, the page at `page`. UINT64_MAX if it cannot be dropped. */
-static uint64_t shortest_change_ns(volatile uint8_t *page, size_t page_size, bool write)
+static void lower(uint64_t *shortest, uint64_t start, uint64_t end)
 {
-	uint64_t shortest = UINT64_MAX;
+	if (end - start < *shortest)
+		*shortest = end - start;
+}
 
+/* Fault in the page of a mapping, drop it, and, if it can be written, have the kernel fill it from `fd`. */
+static void measure_mapping(struct rss_changes *changes, int flags, int map_fd, int fd)
+{
+	const size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
+	const bool write = flags & MAP_ANONYMOUS;
+	volatile uint8_t *page =
+		mmap(NULL, page_size, write ? PROT_READ | PROT_WRITE : PROT_READ, flags, map_fd, 0);
+
+	if (page == MAP_FAILED)
+		return;
+	madvise((void *)page, page_size, MADV_NOHUGEPAGE);
 	for (int i = 0; i < CALIBRATION_ROUNDS; i++) {
 		const uint64_t start = clock_now_ns(CLOCK_MONOTONIC);
 		if (write)
@@ -41,53 +48,52 @@ static uint64_t shortest_change_ns(volatile uint8_t *page, size_t page_size, boo
 			(void)*page;
 		const uint64_t touched = clock_now_ns(CLOCK_MONOTONIC);
 		if (madvise((void *)page, page_size, MADV_DONTNEED) != 0)
-			return UINT64_MAX;
+			break;
 		const uint64_t dropped = clock_now_ns(CLOCK_MONOTONIC);
-		if (touched - start < shortest)
-			shortest = touched - start;
-		if (dropped - touched < shortest)
-			shortest = dropped - touched;
+		lower(&changes->fault_ns, start, touched);
+		lower(&changes->call_ns, touched, dropped);
+		if (write && pread(fd, (void *)page, 1, 0) == 1)
+			lower(&changes->call_ns, dropped, clock_now_ns(CLOCK_MONOTONIC));
+		madvise((void *)page, page_size, MADV_DONTNEED);
 	}
-	return shortest;
+	munmap((void *)page, page_size);
 }
 
-static uint64_t shortest_of_mapping(int flags, int fd, bool write)
+struct rss_changes rss_measure_changes(void)
 {
-	const size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
-	uint8_t *page = mmap(NULL, page_size, write ? PROT_READ | PROT_WRITE : PROT_READ, flags, fd, 0);
+	const int saved = errno;
+	struct rss_changes changes = { UINT64_MAX, UINT64_MAX };
+	/* A page of the program file is in the page cache for sure, the cheapest kind of fault. */
+	const int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 
-	if (page == MAP_FAILED)
-		return UINT64_MAX;
-	madvise(page, page_size, MADV_NOHUGEPAGE);
-	const uint64_t shortest = shortest_change_ns(page, page_size, write);
-	munmap(page, page_size);
-	return shortest;
+	measure_mapping(&changes, MAP_PRIVATE | MAP_ANONYMOUS, -1, fd);
+	if (fd >= 0) {
+		measure_mapping(&changes, MAP_PRIVATE, fd, fd);
+		close(fd);
+	}
+	errno = saved;
+	return changes;
+}
+
+uint64_t rss_gap_below(uint64_t shortest_ns, uint64_t max_ns)
+{
+	if (shortest_ns > UINT64_MAX / 100)
+		return 0;
+	const uint64_t gap_ns = shortest_ns * GAP_PERCENT / 100;
+	return gap_ns < GAP_MIN_NS ? 0 : gap_ns > max_ns ? max_ns : gap_ns;
 }
 
 static bool gap_start(struct rss *rss)
 {
 	if (!rss_statm_start(rss))
 		return false;
-	const int saved = errno;
-	uint64_t shortest = shortest_of_mapping(MAP_PRIVATE | MAP_ANONYMOUS, -1, true);
-	/* A page of the program file is in the page cache for sure, the cheapest kind of fault. */
-	const int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		const uint64_t of_file = shortest_of_mapping(MAP_PRIVATE, fd, false);
-		if (of_file < shortest)
-			shortest = of_file;
-		close(fd);
-	}
-	errno = saved;
-	if (shortest == UINT64_MAX || shortest * GAP_PERCENT / 100 < GAP_MIN_NS) {
+	const struct rss_changes changes = rss_measure_changes();
+	rss->gap_ns = rss_gap_below(changes.fault_ns < changes.call_ns ? changes.fault_ns : changes.call_ns,
+				    RSS_GAP_MAX_NS);
+	rss->max_age_ns = RSS_MAX_AGE_NS;
+	if (rss->gap_ns == 0)
 		rss_statm_stop(rss);
-		return false;
-	}
-	rss->gap_ns = shortest * GAP_PERCENT / 100;
-	if (rss->gap_ns > GAP_MAX_NS)
-		rss->gap_ns = GAP_MAX_NS;
-	rss->max_age_ns = MAX_AGE_NS;
-	return true;
+	return rss->gap_ns != 0;
 }
 
 const struct rss_source rss_gap = {

@@ -188,7 +188,7 @@ uint64_t session_ask_rss(struct session *session, uint64_t raw)
 	const uint64_t done_raw = clock_raw(&session->clock);
 	if (done_raw > raw)
 		session->last_raw = done_raw;
-	session->rss.asked_raw = session->last_raw;
+	session->rss.asked_raw = raw;           /* so that by the records no figure is older than it may be */
 	return raw;
 }
 

@@ -131,7 +131,8 @@ CLEANFILES += $(benches)
 EXTRA_DIST += \
 	%D%/bench/bench_dump.py \
 	%D%/bench/bench_recorder.py \
-	%D%/bench/emptyhook.c
+	%D%/bench/emptyhook.c \
+	%D%/bench/precision.py
 benches: $(benches)
 .PHONY: benches
 
@@ -167,6 +168,7 @@ python_tests = \
 	%D%/python/test_log_rules.py \
 	%D%/python/test_names.py \
 	%D%/python/test_oracle.py \
+	%D%/python/test_precision.py \
 	%D%/python/test_profile.py \
 	%D%/python/test_recursion.py \
 	%D%/python/test_runner.py \

@@ -40,8 +40,8 @@ __main__.py, or - for standard input.
   -d BYTES      change of memory from which on the log shows an event, if mtdump is not told otherwise;
                 0 shows them all (default: -1, a page)
   -q            do not say at the end what was recorded
-  --rss NAME    how the resident set size is found: auto, exact (ask the kernel at every event) or gap (ask
-                when it can have changed; default: auto)
+  --rss NAME    how the resident set size is found: auto, exact (ask the kernel at every event), gap (ask
+                when it can have changed) or faults (gap, with a counter of page faults; default: auto)
   --tick NS     resolution of the clock in nanoseconds: 1, 10, 100 or 1000 (default: 10)
   -h, --help    show this
 

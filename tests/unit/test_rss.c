@@ -1,6 +1,8 @@
 #include "recorder/rss.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <sys/mman.h>
 
 #include "recorder/clock.h"
@@ -78,7 +80,7 @@ START_TEST(a_descriptor_that_cannot_be_read_gives_no_figure)
 }
 END_TEST
 
-START_TEST(sources_have_names_and_auto_takes_the_first)
+START_TEST(sources_have_names_and_auto_takes_the_first_that_is_worth_it)
 {
 	struct rss rss;
 
@@ -86,7 +88,8 @@ START_TEST(sources_have_names_and_auto_takes_the_first)
 	ck_assert_ptr_null(rss.source);
 	rss_stop(&rss);
 	ck_assert(rss_start(&rss, "auto"));
-	ck_assert_ptr_eq(rss.source, rss_sources[0]);
+	ck_assert(!rss.source->worth || rss.source->worth(&rss));
+	ck_assert_str_ne(rss.source->name, "exact");
 	rss_stop(&rss);
 	for (size_t i = 0; rss_sources[i]; i++) {
 		if (!rss_start(&rss, rss_sources[i]->name)) {
@@ -272,14 +275,17 @@ static bool change_page(enum change change, volatile uint8_t *page, int file)
 START_TEST(no_figure_behind_a_gap_is_stale)
 {
 	enum { PAGES = 2000 };
-	const enum change change = (enum change)_i;
+	const enum change change = (enum change)(_i % CHANGE_COUNT);
+	const char *const source = _i < CHANGE_COUNT ? "gap" : "faults";
 	struct rss rss;
 	uint64_t last_raw = 0, stale = 0, failed = 0;
 
-	if (scratch_emulated() || !rss_start(&rss, "gap"))
+	if (scratch_emulated() || !rss_start(&rss, source)) {
+		printf("NOT RUN: no source \"%s\" on this machine\n", source);
 		return;
+	}
 	ck_assert_uint_ge(rss.gap_ns, 100);
-	ck_assert_uint_le(rss.gap_ns, 1000);
+	ck_assert_uint_le(rss.gap_ns, _i < CHANGE_COUNT ? 1000 : 10000);
 	ck_assert_uint_gt(rss.max_age_ns, 0);
 	rss.max_age_raw = UINT64_MAX;           /* what the gap alone does */
 	const int file = scratch_file("pages", "");
@@ -307,13 +313,61 @@ START_TEST(no_figure_behind_a_gap_is_stale)
 }
 END_TEST
 
+static void *events_of_another_thread(void *argument)
+{
+	struct rss *const rss = argument;
+	volatile uint8_t *const page = map_pages(1);
+	const uint64_t last_raw = clock_now_ns(CLOCK_MONOTONIC);
+
+	rss->asked_raw = last_raw;
+	if (!rss_due(rss, last_raw, last_raw))
+		return (void *)(uintptr_t)"its first event does not ask";
+	rss->source->update(rss);
+	if (rss->faults && rss_due(rss, last_raw, last_raw))
+		return (void *)(uintptr_t)"asked, and asks again";
+	*page = 1;
+	if (rss->faults && !rss_due(rss, last_raw, last_raw))
+		return (void *)(uintptr_t)"a fault is not seen";
+	return NULL;
+}
+
+START_TEST(every_thread_counts_its_own_faults)
+{
+	struct rss rss;
+	pthread_t thread;
+	void *complaint = NULL;
+
+	if (scratch_emulated() || !rss_start(&rss, "faults")) {
+		printf("NOT RUN: perf_event_open() is refused\n");
+		return;
+	}
+	/* More than there are counters for at once. */
+	for (int i = 0; i < 100; i++) {
+		ck_assert_int_eq(pthread_create(&thread, NULL, events_of_another_thread, &rss), 0);
+		pthread_join(thread, &complaint);
+		ck_assert_msg(complaint == NULL, "%s", (const char *)complaint);
+		ck_assert_uint_ne(rss.faults, 0);
+	}
+	struct rss inner;
+	ck_assert(rss_start(&inner, "faults"));
+	ck_assert_uint_eq(inner.faults, rss.faults);
+	rss_stop(&inner);
+	rss.source->update(&rss);
+	const uint32_t generation = rss.faults;
+	rss_stop(&rss);
+	ck_assert(rss_start(&rss, "faults"));
+	ck_assert_uint_ne(rss.faults, generation);
+	rss_stop(&rss);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tcase = tcase_create("rss");
 
 	tcase_add_loop_test(tcase, only_what_looks_like_statm_all_through_is_believed, 0, COUNT(statm_texts));
 	tcase_add_test(tcase, a_descriptor_that_cannot_be_read_gives_no_figure);
-	tcase_add_test(tcase, sources_have_names_and_auto_takes_the_first);
+	tcase_add_test(tcase, sources_have_names_and_auto_takes_the_first_that_is_worth_it);
 	tcase_add_test(tcase, growth_and_release_are_seen_to_the_page);
 	tcase_add_test(tcase, the_footprint_is_taken_off_but_never_more_than_there_is);
 	tcase_add_test(tcase, a_measured_footprint_must_be_possible);
@@ -322,6 +376,7 @@ int main(void)
 	tcase_add_test(tcase, without_an_answer_the_last_figure_stays);
 	tcase_add_test(tcase, the_kernels_own_figures_are_given_whole);
 	tcase_add_loop_test(tcase, a_gap_or_an_age_makes_a_question_due, 0, COUNT(due_cases));
-	tcase_add_loop_test(tcase, no_figure_behind_a_gap_is_stale, 0, CHANGE_COUNT);
+	tcase_add_loop_test(tcase, no_figure_behind_a_gap_is_stale, 0, 2 * CHANGE_COUNT);
+	tcase_add_test(tcase, every_thread_counts_its_own_faults);
 	return suite_run("rss", tcase);
 }
