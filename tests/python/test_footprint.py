@@ -1,5 +1,6 @@
 """The recorder does not show in what it records: a program that keeps nothing has a flat RSS."""
 
+import json
 import os
 import sys
 import unittest
@@ -34,6 +35,14 @@ with cPyMemTrace.Profile(0, None, "%s.mtrace", rss="%s"):
                 self.assertGreaterEqual(len(trace.default), 200_000)
                 self.assertEqual(trace.lost, 0)
                 self.assertLessEqual(self.spread(trace, 10), SLACK_PAGES)
+
+    def test_recorder_takes_8_mib_at_most(self):
+        self.run_source(PRELUDE + """
+with cPyMemTrace.Profile(0, None, "t.mtrace"):
+    len(())
+""")
+        result = run([MTDUMP, "info", "--json", "t.mtrace"], self.dir, env=tool_environment())
+        self.assertLessEqual(json.loads(result.out)["recorder"]["footprint_bytes"], 8 << 20)
 
     def test_level_is_what_it_was_before(self):
         """The first figure is the kernel's figure just before the recording began."""
