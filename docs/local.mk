@@ -10,4 +10,5 @@ EXTRA_DIST += \
 dist_doc_DATA = \
 	%D%/attribution.md \
 	%D%/design.md \
-	%D%/format.md
+	%D%/format.md \
+	%D%/precision.md

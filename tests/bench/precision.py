@@ -89,7 +89,8 @@ def main():
             thread = threading.Thread(target=function, args=(m,))
             thread.start()
             while thread.is_alive():
-                for i in range(200): tick()
+                for i in range(3000): tick()    # longer than the maximum age
+                time.sleep(0.0005)
             thread.join()
 
 main()
