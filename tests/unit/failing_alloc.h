@@ -14,8 +14,8 @@
 #include <stddef.h>
 
 /* Calls until allocation fails; it then goes on failing, but for failing_alloc_once(). 0: never. */
-static unsigned failing_alloc_countdown;
-static unsigned failing_alloc_failed;
+static _Thread_local unsigned failing_alloc_countdown;
+static _Thread_local unsigned failing_alloc_failed;
 static int failing_alloc_is_once;
 
 static inline void failing_alloc_from(unsigned call)
