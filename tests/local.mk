@@ -129,6 +129,7 @@ benches = %D%/bench/bench_block %D%/bench/bench_dump
 EXTRA_PROGRAMS += $(benches)
 CLEANFILES += $(benches)
 EXTRA_DIST += \
+	%D%/bench/README.md \
 	%D%/bench/bench_dump.py \
 	%D%/bench/bench_recorder.py \
 	%D%/bench/emptyhook.c \
