@@ -66,4 +66,17 @@ static inline int scratch_emulated(void)
 	return emulator && *emulator;
 }
 
+/* Under a sanitizer RSS is also that of its shadow memory, and reads of it are far apart. */
+#if defined(__has_feature)
+#define SCRATCH_FEATURE(name) __has_feature(name)
+#else
+#define SCRATCH_FEATURE(name) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
+	SCRATCH_FEATURE(address_sanitizer) || SCRATCH_FEATURE(thread_sanitizer)
+#define SCRATCH_SANITIZED 1
+#else
+#define SCRATCH_SANITIZED 0
+#endif
+
 #endif
