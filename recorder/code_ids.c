@@ -1,6 +1,7 @@
 #include "recorder/code_ids.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "recorder/line_table.h"
 
@@ -20,7 +21,10 @@ _Static_assert(sizeof(void *) >= 8, "serial number and id share one pointer");
 static Py_ssize_t extra_index = -1;
 Py_ssize_t code_ids_slot = NO_SLOT;
 
-/* Room for one name and one line table; mapped once and kept, never on the program's heap or stack. */
+/*
+ * Room for one name and one line table; mapped once and kept, never on the program's heap or stack. Few need
+ * more than the first page of each: what a long one has touched is given back at once.
+ */
 static struct scratch {
 	uint8_t name[NAME_MAX_SIZE];
 	uint8_t lines[LINES_MAX_SIZE];
@@ -49,12 +53,15 @@ int code_ids_init(void)
 		return 0;
 	if (!scratch) {
 		void *pages = mmap(NULL, sizeof(*scratch), PROT_READ | PROT_WRITE,
-				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (pages == MAP_FAILED) {
 			PyErr_SetFromErrno(PyExc_OSError);
 			return -1;
 		}
+		madvise(pages, sizeof(*scratch), MADV_NOHUGEPAGE);
 		scratch = pages;
+		scratch->name[0] = scratch->lines[0] = 0;
+		rss_footprint_add(CODE_IDS_PAGES);
 	}
 	extra_index = PyUnstable_Eval_RequestCodeExtraIndex(NULL);
 	if (extra_index < 0) {
@@ -64,6 +71,15 @@ int code_ids_init(void)
 	if (layout_is_known())
 		code_ids_slot = extra_index;
 	return 0;
+}
+
+/* Give back what the use of `size` bytes of `room` has touched behind its first page. */
+static void give_back(uint8_t *room, size_t room_size, size_t size)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	if (size > page)
+		madvise(room + page, room_size - page, MADV_DONTNEED);
 }
 
 /*
@@ -152,6 +168,8 @@ static uint32_t intern(struct session *session, struct text text)
 		if (id && id != MT_ID_UNKNOWN)
 			strings_put(session->strings, hash, text.size, id);
 	}
+	if (text.bytes == scratch->name)
+		give_back(scratch->name, sizeof(scratch->name), text.size);
 	return id;
 }
 
@@ -209,9 +227,11 @@ static uint32_t define_code(struct session *session, PyCodeObject *code)
 		whole = line_table_convert(LINE_TABLE_KIND, PyBytes_AS_STRING(raw),
 					   (size_t)PyBytes_GET_SIZE(raw),
 					   (uint32_t)code->co_firstlineno, code_size(code), &lines);
-	return session_define_code(session, filename, name, qualname, (uint32_t)code->co_firstlineno,
-				   (uint32_t)code->co_flags, code_size(code), lines.start,
-				   mt_out_size(&lines), !whole);
+	const uint32_t id = session_define_code(session, filename, name, qualname,
+						(uint32_t)code->co_firstlineno, (uint32_t)code->co_flags,
+						code_size(code), lines.start, mt_out_size(&lines), !whole);
+	give_back(scratch->lines, sizeof(scratch->lines), mt_out_size(&lines));
+	return id;
 }
 
 uint32_t code_ids_find_code(struct session *session, PyCodeObject *code)

@@ -16,6 +16,9 @@
 
 #include "recorder/session.h"
 
+/* What this module keeps resident for the life of the process, counted in rss_footprint_pages. */
+#define CODE_IDS_PAGES 2
+
 /* Once per process, before the rest. -1 with an exception set. */
 int code_ids_init(void);
 

@@ -468,7 +468,7 @@ struct session *recording_start_in_child(struct recording_slot *slot)
 void recording_after_fork(bool entering)
 {
 	set_recording(NULL);
-	rss_footprint_pages = 0;
+	rss_footprint_pages = CODE_IDS_PAGES;   /* the rest is unmapped below */
 	for (struct recording_slot *slot = newest; slot; slot = slot->older) {
 		if (!slot->session)
 			continue;
