@@ -11,4 +11,6 @@ dist_doc_DATA = \
 	%D%/attribution.md \
 	%D%/design.md \
 	%D%/format.md \
-	%D%/precision.md
+	%D%/performance.md \
+	%D%/precision.md \
+	%D%/recorder-3.12.svg

@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """What recording costs, against the same program with no hook, with an empty hook and under cProfile.
 
-    bench_recorder.py [--rounds N] [--json FILE] [--rss SOURCE] [--check]
+    bench_recorder.py [--rounds N] [--json FILE] [--svg FILE] [--rss SOURCE] [--events N] [--check]
 
 Every mode runs in every round, one after the other, so that a machine that changes its speed changes it
 for all of them; what is compared are the medians of the ratios within a round. A figure in ns is of the
-fastest round. --check exits 1 when a bar of the project is missed.
+fastest round. Time is CPU time of the thread that runs the program: a busy machine disturbs it less.
+Then the size of the trace and the memory of the process, from 10^5 to 10^7 events (10^8 with --events).
+--check exits 1 when a bar of the project is missed.
 """
 import argparse
 import cProfile
+import importlib.util
 import json
 import os
+import platform
 import re
 import shutil
 import statistics
@@ -161,17 +165,97 @@ def row(name, times, events):
     }
 
 
+def machine():
+    with open('/proc/cpuinfo') as file:
+        models = re.findall(r'^model name\s*: (.*)$', file.read(), re.M)
+    return '%s, %d CPUs, Linux %s, Python %s' % (models[0] if models else platform.machine(), os.cpu_count(),
+                                                 platform.release(), platform.python_version())
+
+
+def clock_ns():
+    """What one reading of the clock costs at the least: a recorder pays it at every event."""
+    def loop(call):
+        begin = time.thread_time_ns()
+        for _ in range(20000):
+            call()
+        return time.thread_time_ns() - begin
+    return min(loop(time.perf_counter_ns) for _ in range(20)) / 20000
+
+
+def peers():
+    """Peers by name, and whether they are installed. They are named, not yet run."""
+    return {name: importlib.util.find_spec(name) is not None for name in ('memray', 'viztracer')}
+
+
+def resident():
+    with open('/proc/self/statm') as file:
+        return int(file.read().split()[1]) * os.sysconf('SC_PAGESIZE')
+
+
+def growth(directory, rss, most, each):
+    """Size, time and memory as the number of events grows, on the mixed program of `each` events."""
+    found = []
+    events = 100000
+    while events <= most:
+        recorder = Recorder(directory, rss)
+        before = resident()
+        recorder.start()
+        with_recorder = resident()
+        begin, done = time.thread_time_ns(), 0
+        while done < events:
+            work_mixed()
+            done += each
+        end = time.thread_time_ns()
+        grown = resident() - with_recorder
+        recorder.stop()
+        found.append({'events': Recorder.events, 'bytes_per_event': Recorder.bytes / Recorder.events,
+                      'cpu_ns_per_event': (end - begin) / Recorder.events,
+                      'recorder_bytes': with_recorder - before, 'grown_bytes': grown})
+        events *= 10
+    return found
+
+
+def svg(rows, title):
+    """A bar for each mode of each workload, in ns added to an event."""
+    modes = (('empty', '#9aa5b1'), ('recorder', '#2f6fb0'), ('cProfile', '#c77d3a'))
+    top = max(max(r['ns_per_event_added'].values()) for r in rows) or 1
+    width, height, left, base = 110 * len(rows) + 90, 320, 60, 250
+    text = '<text x="%d" y="%d" font-family="sans-serif" font-size="%d" text-anchor="%s">%s</text>'
+    out = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d">' % (width, height),
+           '<rect width="100%" height="100%" fill="white"/>', text % (10, 18, 13, 'start', title)]
+    for step in range(5):
+        y = base - step * 50
+        out.append('<line x1="%d" x2="%d" y1="%d" y2="%d" stroke="#ddd"/>' % (left, width - 10, y, y))
+        out.append(text % (left - 6, y + 4, 10, 'end', '%.0f ns' % (top * step / 4)))
+    for i, r in enumerate(rows):
+        for j, (mode, colour) in enumerate(modes):
+            size = max(0, r['ns_per_event_added'][mode]) / top * 200
+            out.append('<rect x="%d" y="%.1f" width="28" height="%.1f" fill="%s"><title>%.1f</title></rect>' % (
+                left + 8 + 110 * i + 30 * j, base - size, size, colour, r['ns_per_event_added'][mode]))
+        out.append(text % (left + 53 + 110 * i, base + 16, 11, 'middle', r['workload']))
+    for j, (mode, colour) in enumerate(modes):
+        out.append('<rect x="%d" y="290" width="12" height="12" fill="%s"/>' % (left + 120 * j, colour))
+        out.append(text % (left + 18 + 120 * j, 300, 11, 'start', mode))
+    return '\n'.join(out + ['</svg>', ''])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--rounds', type=int, default=11)
     parser.add_argument('--repeat', type=int, default=5)
     parser.add_argument('--rss', default='auto')
     parser.add_argument('--json')
+    parser.add_argument('--svg')
+    parser.add_argument('--events', type=int, default=10 ** 7, help='of the longest run (default: 10^7)')
     parser.add_argument('--check', action='store_true')
     arguments = parser.parse_args()
 
     directory = tempfile.mkdtemp(prefix='bench-')
-    rows = []
+    rows, grown = [], []
+    print(machine())
+    print('time.perf_counter_ns(): %.0f ns' % clock_ns())
+    for name, there in peers().items():
+        print('%s: %s' % (name, 'installed' if there else 'missing'))
     version = '.'.join(map(str, sys.version_info[:3]))
     print('Python %s, rss=%s: time added by each, ns an event (ratio to the bare program)'
           % (version, arguments.rss))
@@ -187,15 +271,25 @@ def main():
                 r['ns_per_event_added']['recorder'], r['whole']['recorder'],
                 r['ns_per_event_added']['cProfile'], r['whole']['cProfile'],
                 r['recorder_to_empty'], r['recorder_to_cprofile']), flush=True)
+        each = next(r['events'] for r in rows if r['workload'] == 'mixed')
+        grown = growth(directory, arguments.rss, arguments.events, each)
+        print('%12s %14s %14s %16s %16s' % ('events', 'bytes/event', 'CPU ns/event', 'recorder, MiB', 'grown, MiB'))
+        for g in grown:
+            print('%12d %14.2f %14.1f %16.1f %16.1f' % (g['events'], g['bytes_per_event'], g['cpu_ns_per_event'],
+                                                       g['recorder_bytes'] / 2**20, g['grown_bytes'] / 2**20))
     finally:
         shutil.rmtree(directory)
     if arguments.json:
         with open(arguments.json, 'w') as file:
-            json.dump({'python': version, 'rss': arguments.rss, 'rows': rows}, file, indent=1)
-    return 1 if arguments.check and missed(rows) else 0
+            json.dump({'machine': machine(), 'python': version, 'rss': arguments.rss, 'peers': peers(),
+                       'rows': rows, 'growth': grown}, file, indent=1)
+    if arguments.svg:
+        with open(arguments.svg, 'w') as file:
+            file.write(svg(rows, 'Time added to an event; ' + machine()))
+    return 1 if arguments.check and missed(rows, grown) else 0
 
 
-def missed(rows):
+def missed(rows, grown):
     """Print the bars that were missed: docs/performance.md says where they come from."""
     new = sys.version_info >= (3, 12)
     found = False
@@ -207,6 +301,13 @@ def missed(rows):
             if r[figure] > bar:
                 print('missed: %s, %s is %.2f, the bar is %.2f' % (r['workload'], figure, r[figure], bar))
                 found = True
+    for g in grown:
+        if g['events'] >= 10 ** 6 and g['bytes_per_event'] > 1.0:
+            print('missed: %.2f bytes an event, the bar is 1.0' % g['bytes_per_event'])
+            found = True
+        if g['recorder_bytes'] > 8 << 20:
+            print('missed: the recorder occupies %.1f MiB, the bar is 8' % (g['recorder_bytes'] / 2**20))
+            found = True
     return found
 
 
