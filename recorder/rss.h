@@ -120,7 +120,7 @@ extern const struct rss_source rss_gap;
 bool rss_statm_read(int fd, uint32_t *pages_out);
 
 /*
- * Shortest times to change RSS by a page, measured now: by a fault, and by a system call (dropping a page,
+ * Shortest times to change RSS by a page, measured now or within the last second: by a fault, and by a system call (dropping a page,
  * reading into one that is not there). UINT64_MAX where it could not be measured.
  */
 struct rss_changes {
