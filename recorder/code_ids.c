@@ -68,7 +68,8 @@ int code_ids_init(void)
 		PyErr_SetString(PyExc_RuntimeError, "pymemtrace: no co_extra slot is free");
 		return -1;
 	}
-	if (layout_is_known())
+	/* On a Python that is newer than what we have tried, only by the function that is documented. */
+	if (PY_VERSION_HEX < 0x030e0000 && layout_is_known())
 		code_ids_slot = extra_index;
 	return 0;
 }

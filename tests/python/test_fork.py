@@ -261,6 +261,8 @@ if __name__ == "__main__":
         with cPyMemTrace.Profile(0, None, method + ".mtrace"):
             with multiprocessing.get_context(method).Pool(2) as pool:
                 assert pool.map(square, range(10)) == [n * n for n in range(10)]
+                pool.close()    # workers that are killed while they start leave nothing to read
+                pool.join()
             in_parent()
 """)
         for method in "fork", "spawn", "forkserver":
