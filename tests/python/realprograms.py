@@ -36,6 +36,8 @@ TIMEOUT = 1800
 DEBIAN_PACKAGES = "/usr/lib/python3/dist-packages"
 BLOCKS_SHOWN = 22
 MANY_EVENTS = 1_000_000
+# More than this is no accident of a busy machine.
+LOSS_SHARE_MAX = 0.02
 
 
 class Failure(Exception):
@@ -44,6 +46,11 @@ class Failure(Exception):
 
 class Lost(Failure):
     """The recorder had to drop events: the disk, or more likely the machine, was busy with something else."""
+
+    def __init__(self, end):
+        super().__init__("%d of %d events lost" % (end.lost, end.events))
+        self.end = end
+        self.share = end.lost / max(end.events, 1)
 
 
 class Missing(Exception):
@@ -255,7 +262,7 @@ class Bench:
         seconds = time.monotonic() - start
         return result, seconds
 
-    def check(self, program):
+    def check(self, program, last_try):
         """A sentence about the program; raises Failure."""
         with tempfile.TemporaryDirectory(prefix="mtdump-real-") as top:
             # The same path in both runs, as paths are in what programs write.
@@ -269,7 +276,7 @@ class Bench:
                 self.compare(program, expected, plain, program.outcome(directory, recorded), recorded)
                 return "%s, exit %d, %s, time x %.2f" % (
                     "%d verdicts" % len(expected) if isinstance(program, TestModule) else "same output",
-                    plain.status, self.check_trace(trace), seconds / plain_seconds)
+                    plain.status, self.check_trace(program, trace, last_try), seconds / plain_seconds)
             except Failure:
                 if self.keep:
                     shutil.copytree(top, os.path.join(self.keep, program.name.replace(" ", "-")), dirs_exist_ok=True)
@@ -293,9 +300,17 @@ class Bench:
                 result.stderr[-1000:].decode("utf-8", "replace")))
         return result.stdout
 
-    def check_trace(self, trace):
+    def check_trace(self, program, trace, last_try):
         self.tool("verify", trace)
-        events, records, alone = self.check_balance(trace)
+        try:
+            events, records, alone = self.check_balance(trace)
+        except Lost as loss:
+            if not last_try or loss.share > LOSS_SHARE_MAX:
+                raise
+            # Counted, as it must be; but what is not there cannot balance.
+            print("NOT RUN: balance of calls and returns of %s: a busy machine, on every try %s" % (program.name, loss),
+                  flush=True)
+            events, records, alone = loss.end.events, loss.end.records, 0
         self.check_decoders(trace, records)
         size = os.path.getsize(trace)
         return "%d events, %.2f bytes an event%s" % (
@@ -308,7 +323,7 @@ class Bench:
         if not end:
             raise Failure("the trace has no end")
         if end.lost:
-            raise Lost("%d of %d events lost" % (end.lost, end.events))
+            raise Lost(end)
         balance = Balance(self.version)
         process = subprocess.Popen([self.mtdump, "dump", trace], stdout=subprocess.PIPE, bufsize=1 << 20,
                                    env=support.tool_environment())
@@ -342,11 +357,11 @@ class Bench:
 
 def check_whole(bench, program):
     """As bench.check(), but another two times if a busy machine kept it from being recorded whole."""
-    for again in (True, True, False):
+    for last_try in (False, False, True):
         try:
-            return bench.check(program)
+            return bench.check(program, last_try)
         except Lost as error:
-            if not again:
+            if last_try:
                 raise
             print("again   %s: %s" % (program.name, error), flush=True)
 
