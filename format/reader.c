@@ -13,6 +13,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <time.h>
 #include <zstd.h>
 
 #include "format/checksum.h"
@@ -866,11 +867,20 @@ static enum mt_status read_image(struct mt_source *source, struct mt_tail_image 
 enum mt_status mt_tail_image_read(struct mt_source *source, struct mt_tail_image *image_out)
 {
 	enum mt_status status = MT_ERR_CORRUPT;
-	bool again = true;
-	/* A live writer rarely gets in between even twice; a broken tail is broken every time. */
-	for (int tries = 0; again && tries < 8; tries++) {
+	uint64_t committed = 0;
+	bool again = true, moving = true;
+	/*
+	 * A live writer rarely gets in between even twice, unless the machine is so busy that we are put aside
+	 * at each step: then its counter moves, and a pause makes another moment of it. A broken tail is broken
+	 * every time, and stays as it is.
+	 */
+	for (int tries = 0; again && tries < (moving ? 200 : 8); tries++) {
 		struct mt_tail_image image = { .records = NULL };
+		if (tries >= 8)
+			nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 		status = read_image(source, &image, &again);
+		moving = image.committed != committed;
+		committed = image.committed;
 		if (status == MT_OK)
 			*image_out = image;
 		else
