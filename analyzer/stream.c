@@ -658,8 +658,57 @@ out:
 	return status;
 }
 
+/*
+ * The tail beside `path`, if there is one. False without; *status_out and errno tell of one that
+ * cannot be used.
+ */
+static bool tail_read(const char *path, struct mt_tail_image *image, enum mt_status *status_out)
+{
+	const size_t length = strlen(path);
+	char *name = malloc(length + sizeof(".tail"));
+	*status_out = MT_ERR_NO_MEMORY;
+	if (!name)
+		return false;
+	memcpy(name, path, length);
+	memcpy(name + length, ".tail", sizeof(".tail"));
+	struct mt_source *source = NULL;
+	*status_out = mt_source_file(&source, name);
+	if (*status_out == MT_ERR_IO && errno == ENOENT)
+		*status_out = MT_OK;
+	bool found = false;
+	if (source) {
+		*status_out = mt_tail_image_read(source, image);
+		found = *status_out == MT_OK;
+		const int saved = errno;
+		mt_source_close(source);
+		errno = saved;
+	}
+	free(name);
+	return found;
+}
+
+/*
+ * The tail is read before the trace, so that what leaves it meanwhile is in the trace. Where the
+ * program went on to write a block behind all that the image has, the tail as it is now goes on from there.
+ */
+static void tail_catch_up(const struct stream *stream, const struct mt_chain *chain,
+			  struct mt_tail_image *image)
+{
+	struct mt_tail_image now = { 0 };
+	enum mt_status status;
+	if (chain->records < chain->lost || chain->records - chain->lost <= image->committed ||
+	    !tail_read(stream->path, &now, &status))
+		return;
+	if (memcmp(now.uuid, image->uuid, MT_UUID_SIZE) == 0 && now.committed > image->committed) {
+		mt_tail_image_release(image);
+		*image = now;
+	} else {
+		mt_tail_image_release(&now);
+	}
+}
+
 /* Join what `image` has beyond the trace. */
-static void tail_join(struct stream *stream, const struct walk *walk, const struct mt_tail_image *image)
+static void tail_join(struct stream *stream, const struct walk *walk, struct mt_tail_image *image)
 {
 	const struct mt_header *header = stream_header(stream);
 	if (memcmp(image->uuid, header->uuid, MT_UUID_SIZE) != 0) {
@@ -669,6 +718,7 @@ static void tail_join(struct stream *stream, const struct walk *walk, const stru
 	struct mt_chain chain;
 	uint64_t clock = 0;
 	find_chain(stream, walk, &chain, &clock);
+	tail_catch_up(stream, &chain, image);
 	struct mt_tail_join join = { 0 };
 	enum mt_status status = mt_tail_join(header, &chain, image, &join);
 	if (status == MT_OK && image->items)
@@ -747,35 +797,6 @@ static void tell_notes(const struct stream *stream, bool tail_damaged)
 	if (totals->lost_total)
 		message_note(stream->path, "%" PRIu64 " records were lost while it was recorded",
 			     totals->lost_total);
-}
-
-/*
- * The tail beside `path`, if there is one. False without; *status_out and errno tell of one that
- * cannot be used.
- */
-static bool tail_read(const char *path, struct mt_tail_image *image, enum mt_status *status_out)
-{
-	const size_t length = strlen(path);
-	char *name = malloc(length + sizeof(".tail"));
-	*status_out = MT_ERR_NO_MEMORY;
-	if (!name)
-		return false;
-	memcpy(name, path, length);
-	memcpy(name + length, ".tail", sizeof(".tail"));
-	struct mt_source *source = NULL;
-	*status_out = mt_source_file(&source, name);
-	if (*status_out == MT_ERR_IO && errno == ENOENT)
-		*status_out = MT_OK;
-	bool found = false;
-	if (source) {
-		*status_out = mt_tail_image_read(source, image);
-		found = *status_out == MT_OK;
-		const int saved = errno;
-		mt_source_close(source);
-		errno = saved;
-	}
-	free(name);
-	return found;
 }
 
 static void tell_bad_tail(const char *path, enum mt_status status, int error)
