@@ -21,6 +21,9 @@
 #define CALL_SIZE_MAX   (1U << 30)
 #define SPOOL_CHUNK     65536
 
+/* Interruptions in a row that are met by trying again. A file system that answers nothing else keeps nobody here. */
+#define INTERRUPTED_MAX 100
+
 static enum mt_status status_of_errno(void)
 {
 	return errno == ENOSPC || errno == EDQUOT ? MT_ERR_NO_SPACE : MT_ERR_IO;
@@ -83,17 +86,19 @@ static enum mt_status file_read(struct mt_source *source, uint64_t offset, void 
 {
 	const int fd = ((struct source_file *)source)->fd;
 	size_t done = 0;
+	unsigned interrupted = 0;
 	size = clamp(source, offset, size);
 	while (done < size) {
 		const size_t ask = size - done < CALL_SIZE_MAX ? size - done : CALL_SIZE_MAX;
 		const ssize_t got = pread(fd, (char *)room + done, ask, (off_t)(offset + done));
 		if (got < 0) {
-			if (errno == EINTR)
+			if (errno == EINTR && interrupted++ < INTERRUPTED_MAX)
 				continue;
 			return MT_ERR_IO;
 		}
 		if (got == 0)           /* the file has shrunk */
 			break;
+		interrupted = 0;
 		done += (size_t)got;
 	}
 	*size_out = done;
@@ -273,20 +278,37 @@ static int skip_written(struct iovec **parts, int count, size_t size)
 static void cut_back(struct mt_sink_file *file)
 {
 	const int error = errno;
+	unsigned interrupted = 0;
 	int result;
 	do
 		result = ftruncate(file->fd, (off_t)file->sink.size);
-	while (result < 0 && errno == EINTR);
+	while (result < 0 && errno == EINTR && interrupted++ < INTERRUPTED_MAX);
 	file->torn = result < 0;
 	errno = error;
+}
+
+static bool is_too_long(const struct mt_sink_file *file, const struct iovec *parts, int count)
+{
+	uint64_t size = file->sink.size;
+	for (int i = 0; i < count; i++)
+		size += parts[i].iov_len;
+	return file->size_max && size > file->size_max;
 }
 
 static enum mt_status file_append(struct mt_sink *sink, struct iovec *parts, int count)
 {
 	struct mt_sink_file *file = (struct mt_sink_file *)sink;
 	uint64_t written = 0;
+	unsigned interrupted = 0;
 	if (file->torn) {
 		errno = EIO;
+		return MT_ERR_IO;
+	}
+	if (is_too_long(file, parts, count))
+		return MT_ERR_LIMIT;
+	/* The last look: what has been put together until now may be of no worth. */
+	if (file->cancelled && atomic_load_explicit(file->cancelled, memory_order_acquire)) {
+		errno = ECANCELED;
 		return MT_ERR_IO;
 	}
 	count = skip_written(&parts, count, 0);
@@ -295,10 +317,11 @@ static enum mt_status file_append(struct mt_sink *sink, struct iovec *parts, int
 					    (off_t)(sink->size + written));
 		if (got > 0) {
 			written += (uint64_t)got;
+			interrupted = 0;
 			count = skip_written(&parts, count, (size_t)got);
 			continue;
 		}
-		if (got < 0 && errno == EINTR)
+		if (got < 0 && errno == EINTR && interrupted++ < INTERRUPTED_MAX)
 			continue;
 		if (got == 0)           /* no progress and no reason: do not try for ever */
 			errno = EIO;

@@ -8,6 +8,7 @@
 #ifndef MT_IO_H
 #define MT_IO_H
 
+#include <stdatomic.h>
 #include <sys/uio.h>
 
 #include "format/status.h"
@@ -17,8 +18,8 @@
 
 struct mt_source {
 	/*
-	 * Read up to `size` bytes at `offset`; *size_out is less only at the end. Retries EINTR and
-	 * short reads itself.
+	 * Read up to `size` bytes at `offset`; *size_out is less only at the end. Retries EINTR
+	 * (unless there is nothing but EINTR) and short reads itself.
 	 */
 	enum mt_status (*read)(struct mt_source *source, uint64_t offset, void *room, size_t size,
 			       size_t *size_out);
@@ -47,7 +48,8 @@ enum mt_status mt_source_read_exact(struct mt_source *source, uint64_t offset, v
 struct mt_sink {
 	/*
 	 * Append all of `parts` or nothing: after an error the sink has been cut back to where it was.
-	 * MT_ERR_NO_SPACE (ENOSPC, EDQUOT) or MT_ERR_IO; errno says which. `parts` is scratch.
+	 * MT_ERR_NO_SPACE (ENOSPC, EDQUOT) or MT_ERR_IO; errno says which. `parts` is scratch. Retries
+	 * as read() does.
 	 */
 	enum mt_status (*append)(struct mt_sink *sink, struct iovec *parts, int count);
 	uint64_t size;          /* bytes appended so far */
@@ -58,6 +60,9 @@ struct mt_sink_file {
 	struct mt_sink sink;
 	int fd;
 	bool torn;              /* cutting back failed too: nothing may be appended any more */
+	/* Optional, set after mt_sink_file_init(). */
+	uint64_t size_max;      /* what would make it longer is MT_ERR_LIMIT; 0: no bound */
+	const _Atomic bool *cancelled;  /* once true nothing more is appended (MT_ERR_IO, ECANCELED); borrowed */
 };
 
 void mt_sink_file_init(struct mt_sink_file *sink, int fd, uint64_t size);

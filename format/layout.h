@@ -62,6 +62,7 @@ enum mt_tlv {
 	MT_TLV_RSS_PARAMETERS = 17,     /* u64 gap_ns, u64 max_age_ns, u32 granularity_pages, u32 0 */
 	MT_TLV_CRASH_SAFETY = 18,       /* u8, reason */
 	MT_TLV_COVERAGE = 19,           /* text: what this interpreter cannot show */
+	MT_TLV_RSS_REFUSED = 20,        /* text: why rss_source is not the one that was asked for */
 };
 
 /* §4 Chunk header, 48 bytes and the part of its kind. */
@@ -113,7 +114,10 @@ enum mt_meta {
 	MT_META_GC_START = 7,
 	MT_META_GC_STOP = 8,
 	MT_META_FORK = 9,
+	MT_META_INTERPRETER = 10,
 };
+
+#define MT_INTERPRETER_UNKNOWN 0xFFFFFFFFU      /* value of an INTERPRETER record */
 
 enum mt_lost {
 	MT_LOST_RING_FULL = 1,
@@ -187,6 +191,8 @@ enum mt_end_reason {
 	MT_END_DISK_FULL = 4,
 	MT_END_FORK_CHILD = 5,
 	MT_END_DISK_ERROR = 6,
+	MT_END_SIZE_LIMIT = 8,
+	MT_END_DIED = 9,
 };
 
 #endif

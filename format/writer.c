@@ -238,6 +238,16 @@ enum mt_status mt_writer_defs(struct mt_writer *writer, const void *items, size_
 	return append_chunk(writer, chunk, NULL, 0, writer->room);
 }
 
+/* One more block: an entry, or, without room for it, the knowledge that there is no index. */
+static void add_to_index(struct mt_writer *writer, uint64_t offset, const uint8_t *part)
+{
+	if (writer->index_count < writer->index_capacity)
+		mt_index_entry_encode(offset, part,
+				      writer->index_entries + writer->index_count * MT_INDEX_ENTRY_SIZE);
+	if (writer->index_count <= writer->index_capacity)
+		writer->index_count++;
+}
+
 enum mt_status mt_writer_events(struct mt_writer *writer, const struct mt_record *first,
 				size_t first_count, const struct mt_record *second, size_t count)
 {
@@ -259,12 +269,27 @@ enum mt_status mt_writer_events(struct mt_writer *writer, const struct mt_record
 	writer->chain = chain;
 	writer->records += count;
 	writer->records_bytes += writer->sink->size - offset;
-	if (writer->index_count < writer->index_capacity)
-		mt_index_entry_encode(offset, sealed.part,
-				      writer->index_entries +
-					      writer->index_count * MT_INDEX_ENTRY_SIZE);
-	if (writer->index_count <= writer->index_capacity)
-		writer->index_count++;
+	add_to_index(writer, offset, sealed.part);
+	return MT_OK;
+}
+
+enum mt_status mt_writer_chunk(struct mt_writer *writer, const struct mt_chunk_header *chunk,
+			       const void *part, size_t part_size, const void *payload)
+{
+	uint8_t header[MT_SKIPPABLE_SIZE + MT_CHUNK_FRAME_MAX];
+	struct mt_out out = mt_out_over(header, sizeof(header));
+	struct mt_chunk_header copy = *chunk;
+	const uint64_t offset = writer->sink->size;
+	copy.sequence = writer->sequence;
+	encode_header(copy, part, part_size, &out);
+	struct iovec parts[] = {
+		{ .iov_base = header, .iov_len = mt_out_size(&out) },
+		{ .iov_base = (void *)(uintptr_t)payload, .iov_len = (size_t)chunk->payload_size },
+	};
+	MT_TRY(writer->sink->append(writer->sink, parts, chunk->payload_size ? 2 : 1));
+	writer->sequence++;
+	if (chunk->kind == MT_CHUNK_EVENTS)
+		add_to_index(writer, offset, part);
 	return MT_OK;
 }
 

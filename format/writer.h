@@ -95,6 +95,14 @@ struct mt_chunk_header {
 	uint32_t n_frames;
 };
 
+/*
+ * A chunk that exists elsewhere, under the sequence number that is next here: kind, flags and sizes of
+ * `chunk`, the kind part of `part_size` <= MT_CHUNK_FRAME_MAX - MT_CHUNK_FRAME_MIN bytes, the payload. A block
+ * gets its entry in the index; the chain is left to who copies (mt_chain_after()).
+ */
+enum mt_status mt_writer_chunk(struct mt_writer *writer, const struct mt_chunk_header *chunk,
+			       const void *part, size_t part_size, const void *payload);
+
 /* The 48 bytes and `part`, with the checksum. */
 void mt_chunk_encode(const struct mt_chunk_header *chunk, const void *part, size_t part_size,
 		     struct mt_out *out);

@@ -464,6 +464,8 @@ static void good_meta(struct making *making)
 		meta(27, MT_META_SUSPENDED, 0, 0, 0),
 		meta(50, MT_META_RESUMED, 0, 5, 0),
 		meta(51, MT_META_FORK, 0, 0, 4243),
+		meta(51, MT_META_INTERPRETER, 0, 0, 2),
+		meta(51, MT_META_INTERPRETER, 0, 0, MT_INTERPRETER_UNKNOWN),
 		meta(52, 1000, 0, 4, 99),
 		record(53, MT_KIND_LINE, 0, 2, 0, 0, 2600, 12),
 		record(54, MT_KIND_EXCEPTION, 0, 2, 0, 0, 2600, 12),

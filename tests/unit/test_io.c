@@ -28,6 +28,7 @@
 static bool is_hindered;        /* every second call is interrupted, and none does more than 3 bytes */
 static int fails_in, fails_with; /* that many writes from now one fails so; 0: none */
 static bool truncate_fails;
+static bool is_interrupted;     /* every call, for ever */
 static unsigned turn;
 
 ssize_t __real_pread(int fd, void *room, size_t size, off_t offset);
@@ -39,7 +40,7 @@ int __wrap_ftruncate(int fd, off_t size);
 
 ssize_t __wrap_pread(int fd, void *room, size_t size, off_t offset)
 {
-	if (is_hindered && turn++ % 2 == 0) {
+	if (is_interrupted || (is_hindered && turn++ % 2 == 0)) {
 		errno = EINTR;
 		return -1;
 	}
@@ -52,7 +53,7 @@ ssize_t __wrap_pread(int fd, void *room, size_t size, off_t offset)
 
 ssize_t __wrap_pwritev(int fd, const struct iovec *parts, int count, off_t offset)
 {
-	if (is_hindered && turn++ % 2 == 0) {
+	if (is_interrupted || (is_hindered && turn++ % 2 == 0)) {
 		errno = EINTR;
 		return -1;
 	}
@@ -68,7 +69,7 @@ ssize_t __wrap_pwritev(int fd, const struct iovec *parts, int count, off_t offse
 
 int __wrap_ftruncate(int fd, off_t size)
 {
-	if (is_hindered && turn++ % 2 == 0) {
+	if (is_interrupted || (is_hindered && turn++ % 2 == 0)) {
 		errno = EINTR;
 		return -1;
 	}
@@ -415,6 +416,29 @@ START_TEST(interrupted_and_short_calls_are_continued)
 }
 END_TEST
 
+START_TEST(what_is_interrupted_for_ever_ends)
+{
+	struct mt_sink_file file;
+	struct mt_source *source;
+	char room[16];
+	const int fd = new_file("trace", "", 0);
+	mt_sink_file_init(&file, fd, 0);
+	ck_assert_int_eq(append(&file.sink, "abcdefg", "", "hi"), MT_OK);
+	ck_assert_int_eq(mt_source_file(&source, path_of("trace")), MT_OK);
+	is_interrupted = true;
+	ck_assert_int_eq(append(&file.sink, "j", "klmnop", ""), MT_ERR_IO);
+	ck_assert_int_eq(errno, EINTR);
+	ck_assert_int_eq(mt_source_read_exact(source, 0, room, 9), MT_ERR_IO);
+	ck_assert_int_eq(errno, EINTR);
+	is_interrupted = false;
+	check_file(fd, "abcdefghi");
+	ck_assert_int_eq(append(&file.sink, "j", "klmnop", ""), MT_OK);
+	check_file(fd, "abcdefghijklmnop");
+	mt_source_close(source);
+	close(fd);
+}
+END_TEST
+
 /* Fails at each write in turn, some bytes having gone out before: nothing is left of the append. */
 START_TEST(every_failing_write_is_cut_back)
 {
@@ -484,6 +508,7 @@ int main(void)
 	tcase_add_test(tcase, failed_append_is_cut_back);
 	tcase_add_test(tcase, full_disk_is_told_apart);
 	tcase_add_test(tcase, interrupted_and_short_calls_are_continued);
+	tcase_add_test(tcase, what_is_interrupted_for_ever_ends);
 	tcase_add_loop_test(tcase, every_failing_write_is_cut_back, 0, 5);
 	tcase_add_test(tcase, what_cannot_be_cut_back_is_torn);
 	tcase_add_test(tcase, torn_sink_takes_nothing_more);
