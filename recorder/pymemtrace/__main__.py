@@ -41,8 +41,16 @@ __main__.py, or - for standard input.
                 0 shows them all (default: -1, a page)
   -q            do not say at the end what was recorded
   --rss NAME    how the resident set size is found: auto, exact (ask the kernel at every event), gap (ask
-                when it can have changed) or faults (gap, with a counter of page faults; default: auto)
+                when it can have changed), faults (gap, with a counter of page faults), or map or map:FILE (a
+                map that mtdump-rss-map has pinned; or else as auto; default: auto)
   --tick NS     resolution of the clock in nanoseconds: 1, 10, 100 or 1000 (default: 10)
+  --lines       record each line that is reached and each exception that passes, too; mtdump --lines shows
+                them, mtdump top --by=line sums them up
+  --no-children do not record the children that the program forks; else each has a trace of its own, named
+                after the program's with its process id, FILE.PID.mtrace
+  --max-size SIZE
+                bytes (K, M, G, T) at which recording ends, and the program goes on without; by default it ends
+                when less than 5 % of the file system is free
   -h, --help    show this
 
 The exit status is the program's; 2 if it could not be started.
@@ -62,6 +70,9 @@ class Command:
         self.quiet = False
         self.rss = "auto"
         self.tick = 10
+        self.children = True
+        self.max_size = None        # bytes
+        self.lines = False
         self.how = None             # "script", "-m" or "-c"
         self.what = None            # its operand
         self.attached = False       # "-mMODULE" in one word
@@ -73,6 +84,23 @@ def integer(option, text):
         return int(text)
     except ValueError:
         raise UsageError("%s: %r is not a number" % (option, text)) from None
+
+
+def size(option, text):
+    """"4096", "4K", "4KiB", "1.5M", "2GB": powers of 1024, as mtdump has them."""
+    digits = text.upper()
+    if digits.endswith("IB") and digits[:-2][-1:] in "KMGT":
+        digits = digits[:-2]
+    elif digits.endswith("B"):
+        digits = digits[:-1]
+    shift = 0
+    if digits[-1:] in ("K", "M", "G", "T"):
+        shift = 10 * ("KMGT".index(digits[-1]) + 1)
+        digits = digits[:-1]
+    whole, _, fraction = digits.partition(".")
+    if not (whole + fraction).isdigit() or not (whole + fraction).isascii():
+        raise UsageError("%s: %r is not a size" % (option, text))
+    return (int(whole + fraction) << shift) // 10 ** len(fraction)
 
 
 def parse(words):
@@ -100,11 +128,19 @@ def parse(words):
             option, equals, value = word.partition("=")
             if option == "--help" and not equals:
                 return None
-            if option not in ("--rss", "--tick"):
+            if option == "--no-children" and not equals:
+                command.children = False
+                continue
+            if option == "--lines" and not equals:
+                command.lines = True
+                continue
+            if option not in ("--rss", "--tick", "--max-size"):
                 raise UsageError("no such option: %s" % word)
             value = value if equals else operand(option, "")
             if option == "--rss":
                 command.rss = value
+            elif option == "--max-size":
+                command.max_size = size(option, value)
             else:
                 command.tick = integer(option, value)
             continue
@@ -324,7 +360,8 @@ def describe(path, shown):
 class Report:
     """Says at the end what was recorded; called by atexit, when the recording has ended."""
 
-    def __init__(self, profile):
+    def __init__(self, profile, lines=False):
+        self.lines = lines
         self.profile = profile
         self.pid = os.getpid()
         self.directory = os.getcwd()
@@ -346,7 +383,7 @@ class Report:
             line = describe(os.path.join(self.directory, path), shown)
         except Exception as error:          # the program is over and must end as it would have
             line = "%s was not read (%s)" % (shell_word(shown), printable(str(error)))
-        line = "pymemtrace: %s; next: mtdump %s\n" % (line, shell_word(shown))
+        line = "pymemtrace: %s; next: mtdump %s%s\n" % (line, "--lines " if self.lines else "", shell_word(shown))
         try:
             if sys.stderr is sys.__stderr__:
                 sys.stderr.flush()
@@ -378,8 +415,9 @@ def main():
         return 0
 
     try:
-        profile = cPyMemTrace.Profile(command.d_rss_trigger, None, command.path,
-                                      rss=command.rss, tick=command.tick)
+        kind = cPyMemTrace.Trace if command.lines else cPyMemTrace.Profile
+        profile = kind(command.d_rss_trigger, None, command.path, rss=command.rss, tick=command.tick,
+                       children=command.children, max_size=command.max_size)
     except (TypeError, ValueError, OverflowError) as error:
         complain(str(error))
         return 2
@@ -402,7 +440,7 @@ def main():
     running = code is not None
     if running:
         if not command.quiet:
-            atexit.register(Report(profile))
+            atexit.register(Report(profile, command.lines))
         atexit.register(cPyMemTrace._finish, profile)
         try:
             cPyMemTrace._run(code, module.__dict__, profile)

@@ -14,6 +14,7 @@ class Profile:
         rss: str = "auto",
         tick: Literal[1, 10, 100, 1000] = 10,
         children: bool = True,
+        max_size: Optional[int] = None,
     ) -> None: ...
     @property
     def path(self) -> Optional[str]: ...
@@ -29,6 +30,19 @@ class Profile:
         traceback: Optional[TracebackType] = None,
         /,
     ) -> Literal[False]: ...
+
+class Trace(Profile):
+    def __new__(
+        cls,
+        d_rss_trigger: int = -1,
+        message: Optional[str] = None,
+        filepath: Optional[Union[str, bytes, os.PathLike[str], os.PathLike[bytes]]] = None,
+        *,
+        rss: str = "auto",
+        tick: Literal[1, 10, 100, 1000] = 10,
+        children: bool = True,
+        max_size: Optional[int] = None,
+    ) -> Trace: ...
 
 def rss() -> int: ...
 def rss_peak() -> int: ...
