@@ -1,0 +1,1 @@
+mtdump growth --help
