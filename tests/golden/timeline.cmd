@@ -1,0 +1,1 @@
+example && mtdump timeline example.mtrace; mtdump timeline --width 50 --height 5 traces/good-small.mtrace; mtdump timeline --format=csv --points 5 traces/good-small.mtrace; mtdump timeline --height 1 example.mtrace
