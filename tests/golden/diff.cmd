@@ -1,0 +1,1 @@
+example && mtdump diff -n 5 traces/good-small.mtrace example.mtrace
