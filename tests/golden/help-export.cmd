@@ -1,0 +1,1 @@
+mtdump export --help
