@@ -1,0 +1,1 @@
+mtdump follow --help
