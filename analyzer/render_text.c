@@ -1,9 +1,8 @@
 /*
  * The text log.
  *
- * The middle of a line, from What to Function, depends on the site alone, and a block has few sites for its
- * many records. So it is made once per site and block and copied after that; only numbers are
- * formatted per line.
+ * The middle of a line, from What to Function, depends on the site alone (middles.h); only numbers are formatted
+ * per line.
  */
 #include "analyzer/render_text.h"
 
@@ -11,17 +10,11 @@
 #include <string.h>
 
 #include "analyzer/digits.h"
-
-#define MIDDLES_BYTES_MAX ((size_t)4 << 20)     /* made for one block, before it starts again */
+#include "analyzer/middles.h"
 
 const struct render_text_widths render_text_fixed = {
 	.file = RENDER_TEXT_FILE_MAX, .function = RENDER_TEXT_FUNCTION_MAX, .rss = RENDER_TEXT_RSS_MAX,
 	.in_bytes = true,
-};
-
-/* The middle of lines of one site, at `offset` of the arena; size 0: not made. */
-struct middle {
-	size_t offset, size;
 };
 
 struct render_text {
@@ -33,10 +26,7 @@ struct render_text {
 	unsigned clock_width;
 	bool color;
 
-	struct middle *middles;         /* by site */
-	size_t middles_count, middles_room;
-	char *arena;
-	size_t arena_used, arena_room;
+	struct middles middles;
 };
 
 /*
@@ -104,8 +94,7 @@ void render_text_free(struct render_text *text)
 {
 	if (!text)
 		return;
-	free(text->middles);
-	free(text->arena);
+	middles_release(&text->middles);
 	free(text);
 }
 
@@ -123,17 +112,7 @@ void render_text_header(struct render_text *text)
 void render_text_block(void *context, size_t n_sites)
 {
 	struct render_text *text = context;
-	text->arena_used = 0;
-	text->middles_count = 0;        /* without memory every line is made from scratch */
-	if (n_sites > text->middles_room) {
-		struct middle *middles = realloc(text->middles, n_sites * sizeof(*middles));
-		if (!middles)
-			return;
-		text->middles = middles;
-		text->middles_room = n_sites;
-	}
-	text->middles_count = n_sites;
-	memset(text->middles, 0, n_sites * sizeof(*text->middles));
+	middles_block(&text->middles, n_sites);
 }
 
 /* Blanks that bring `name` to `width`. */
@@ -143,40 +122,24 @@ static size_t padding(const struct render_text *text, const char *name, size_t s
 	return have < width ? width - have : 0;
 }
 
-static bool arena_reserve(struct render_text *text, size_t size)
+/* "CALL     test.py #   9 create_string "; NULL without memory. */
+static const char *make_middle(struct render_text *text, const struct select_line *line, size_t *size_out)
 {
-	if (text->arena_room - text->arena_used >= size)
-		return true;
-	if (text->arena_used > MIDDLES_BYTES_MAX) {
-		/* Very many sites or very long names: forget those made so far. */
-		text->arena_used = 0;
-		memset(text->middles, 0, text->middles_count * sizeof(*text->middles));
-		return arena_reserve(text, size);
-	}
-	const size_t room = (text->arena_used + size) * 2;
-	char *arena = realloc(text->arena, room);
-	if (!arena)
-		return false;
-	text->arena = arena;
-	text->arena_room = room;
-	return true;
-}
-
-/* "CALL     test.py #   9 create_string " behind what is in the arena; {0, 0} without memory. */
-static struct middle make_middle(struct render_text *text, const struct mt_event *event)
-{
+	const struct mt_event *event = &line->event;
 	const char *kind = resolve_kind(event->kind);
 	const char *file = resolve_file(text->resolve, event);
 	const char *function = resolve_function(text->resolve, event);
-	const int32_t line = resolve_line(text->resolve, event);
+	const int32_t number = resolve_line(text->resolve, event);
 	const size_t file_size = strlen(file);
 	const size_t function_size = strlen(function);
 	const size_t file_blanks = padding(text, file, file_size, text->widths.file);
 	const size_t function_blanks = padding(text, function, function_size, text->widths.function);
-	if (!arena_reserve(text, 16 + file_size + file_blanks + 16 + function_size + function_blanks + 1))
-		return (struct middle){ 0 };
+	char *start = middles_reserve(&text->middles, 16 + file_size + file_blanks + 16 + function_size +
+						      function_blanks + 1);
+	*size_out = 0;
+	if (!start)
+		return NULL;
 
-	char *start = text->arena + text->arena_used;
 	char *at = start;
 	const size_t kind_size = strlen(kind);
 	memcpy(at, kind, kind_size);
@@ -185,25 +148,13 @@ static struct middle make_middle(struct render_text *text, const struct mt_event
 	memcpy(at, file, file_size);
 	at = digits_pad(at + file_size, at + file_size + file_blanks);
 	*at++ = '#';
-	at = digits_put_right(at, line < 0 ? -(uint64_t)line : (uint64_t)line, line < 0, 4);
+	at = digits_put_right(at, number < 0 ? -(uint64_t)number : (uint64_t)number, number < 0, 4);
 	*at++ = ' ';
 	memcpy(at, function, function_size);
 	at = digits_pad(at + function_size, at + function_size + function_blanks);
 	*at++ = ' ';
-	const struct middle middle = { .offset = text->arena_used, .size = (size_t)(at - start) };
-	text->arena_used += middle.size;
-	return middle;
-}
-
-static struct middle find_middle(struct render_text *text, const struct select_line *line)
-{
-	if (line->site >= text->middles_count)
-		return make_middle(text, &line->event);
-	if (!text->middles[line->site].size) {
-		const struct middle middle = make_middle(text, &line->event);
-		text->middles[line->site] = middle;
-	}
-	return text->middles[line->site];
+	*size_out = (size_t)(at - start);
+	return middles_commit(&text->middles, line->site, *size_out);
 }
 
 /*
@@ -270,10 +221,13 @@ static char *put_back(const struct render_text *text, const struct select_line *
 void render_text_line(void *context, const struct select_line *line)
 {
 	struct render_text *text = context;
-	const struct middle middle = find_middle(text, line);
+	size_t size = 0;
+	const char *middle = middles_get(&text->middles, line->site, &size);
+	if (!middle)
+		middle = make_middle(text, line, &size);
 	const bool tinted = text->color && !line->is_prev && line->d_pages != 0;
-	const bool is_long = middle.size > OUT_RESERVE_MAX - NUMBERS_MAX;
-	char *start = out_reserve(text->out, is_long ? NUMBERS_MAX : middle.size + NUMBERS_MAX);
+	const bool is_long = size > OUT_RESERVE_MAX - NUMBERS_MAX;
+	char *start = out_reserve(text->out, is_long ? NUMBERS_MAX : size + NUMBERS_MAX);
 	char *at = start;
 	if (tinted) {
 		memcpy(at, line->d_pages > 0 ? "\033[31m" : "\033[32m", TINT_SIZE);
@@ -282,11 +236,11 @@ void render_text_line(void *context, const struct select_line *line)
 	at = put_front(text, line, at);
 	if (is_long) {
 		out_commit(text->out, (size_t)(at - start));
-		out_write(text->out, text->arena + middle.offset, middle.size);
+		out_write(text->out, middle, size);
 		at = start = out_reserve(text->out, NUMBERS_MAX);
-	} else if (middle.size) {
-		memcpy(at, text->arena + middle.offset, middle.size);
-		at += middle.size;
+	} else if (size) {
+		memcpy(at, middle, size);
+		at += size;
 	}
 	at = put_back(text, line, at);
 	if (tinted) {
@@ -328,3 +282,32 @@ bool render_text_go_on(void *context)
 	const struct render_text *text = context;
 	return !out_failed(text->out);
 }
+
+/*
+ * As one of the formats of `mtdump log`
+ */
+
+static void *begin(const struct render_setup *setup)
+{
+	struct render_text_widths widths = render_text_fixed;
+	if (setup->layout == RENDER_TEXT_FIT && setup->is_whole)
+		widths = render_text_fit(setup->names, setup->resolve, setup->rss_bytes_max, setup->types);
+	struct render_text *text = render_text_new(setup->out, setup->resolve, setup->timeline,
+						   setup->header->page_size, &widths);
+	if (text)
+		render_text_header(text);
+	return text;
+}
+
+static void end(void *context)
+{
+	render_text_free(context);
+}
+
+const struct render render_text = {
+	.name = "text", .has_heads = true, .begin = begin, .end = end,
+	.sink = {
+		.block = render_text_block, .line = render_text_line, .message = render_text_message,
+		.lost = render_text_lost, .damaged = render_text_damaged, .go_on = render_text_go_on,
+	},
+};

@@ -8,16 +8,11 @@
 #ifndef RENDER_TEXT_H
 #define RENDER_TEXT_H
 
-#include "analyzer/out.h"
-#include "analyzer/resolve.h"
-#include "analyzer/select.h"
-#include "analyzer/timeline.h"
+#include "analyzer/render.h"
 
 #define RENDER_TEXT_FILE_MAX            80
 #define RENDER_TEXT_FUNCTION_MAX        32
 #define RENDER_TEXT_RSS_MAX             12
-
-enum render_text_layout { RENDER_TEXT_FIT, RENDER_TEXT_FIXED };
 
 struct render_text_widths {
 	unsigned file, function, rss;
