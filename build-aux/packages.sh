@@ -1,7 +1,7 @@
 # Shell functions that quickstart and runtests share: what Debian calls the things the
 # build needs, and how to get those that are missing.  Sourced, not run.
 
-packages_build='gcc make libc6-dev autoconf automake libtool pkg-config libzstd-dev check'
+packages_build='gcc make libc6-dev autoconf automake libtool pkg-config libzstd-dev zlib1g-dev libncurses-dev check'
 packages_python='python3 python3-dev'
 
 # as_root COMMAND...

@@ -74,7 +74,7 @@ static inline uint64_t clock_ticks(const struct clock *clock, uint64_t raw)
 {
 	const uint64_t start_raw = atomic_load_explicit(&clock->start_raw, memory_order_relaxed);
 
-	return (uint64_t)((unsigned __int128)(raw - start_raw) * clock->ticks_per_raw >> CLOCK_SHIFT);
+	return (uint64_t)((unsigned __int128)((raw - start_raw) << (64 - CLOCK_SHIFT)) * clock->ticks_per_raw >> 64);
 }
 
 /*

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "recorder/interpreters.h"
 #include "recorder/line_table.h"
 
 #if PY_VERSION_HEX < 0x030c0000
@@ -243,6 +244,7 @@ uint32_t code_ids_find_code(struct session *session, PyCodeObject *code)
 	if ((uintptr_t)extra >> CODE_IDS_BITS == session->serial)
 		return (uint32_t)((uintptr_t)extra & MT_ID_UNKNOWN);
 
+	interpreters_look(session);
 	const uint32_t id = define_code(session, code);
 	if (!id)
 		return 0;
@@ -267,6 +269,7 @@ static const char *owner_of(PyObject *self_or_type)
 uint32_t code_ids_find_method(struct session *session, const PyMethodDef *method, PyObject *self_or_type,
 			      PyObject *module)
 {
+	interpreters_look(session);
 	const struct text owner = module && PyUnicode_Check(module)
 					  ? text_of_str(module)
 					  : text_of_chars(owner_of(self_or_type));

@@ -41,28 +41,42 @@ uint32_t code_ids_find_method(struct session *session, const PyMethodDef *method
 			      PyObject *module);
 uint32_t code_ids_find_type(struct session *session, PyTypeObject *type);
 
-/* Ids, or 0 when the arena had no room: count the event as lost. */
-static inline uint32_t code_ids_of_code(struct session *session, PyCodeObject *code)
+/*
+ * Ids of what has been seen in this session, or 0: then code_ids_of_...() must look further. Without a call, for
+ * the hooks' short way.
+ */
+static inline uint32_t code_ids_known_code(const struct session *session, PyCodeObject *code)
 {
 	const struct code_ids_extra *const extra = code->co_extra;
 	const Py_ssize_t slot = code_ids_slot;
 
-	if (__builtin_expect(extra && extra->size > slot, 1)) {
-		const uintptr_t value = extra->slots[slot];
-		if (__builtin_expect(value >> CODE_IDS_BITS == session->serial, 1))
-			return (uint32_t)(value & MT_ID_UNKNOWN);
-	}
-	return code_ids_find_code(session, code);
+	if (__builtin_expect(!extra || extra->size <= slot, 0))
+		return 0;
+	const uintptr_t id = extra->slots[slot] ^ (uintptr_t)session->serial << CODE_IDS_BITS;
+	return __builtin_expect(id <= MT_ID_UNKNOWN, 1) ? (uint32_t)id : 0;
+}
+
+static inline uint32_t code_ids_known_method(const struct session *session, const PyMethodDef *method)
+{
+	const struct id_entry *const known = id_table_find(&session->cfuncs, (uint64_t)(uintptr_t)method);
+
+	return __builtin_expect(known && known->check == (uint64_t)(uintptr_t)method->ml_name, 1) ? known->id : 0;
+}
+
+/* Ids, or 0 when the arena had no room: count the event as lost. */
+static inline uint32_t code_ids_of_code(struct session *session, PyCodeObject *code)
+{
+	const uint32_t known = code_ids_known_code(session, code);
+
+	return __builtin_expect(known, 1) ? known : code_ids_find_code(session, code);
 }
 
 static inline uint32_t code_ids_of_method(struct session *session, const PyMethodDef *method,
 					  PyObject *self_or_type, PyObject *module)
 {
-	const struct id_entry *const known = id_table_find(&session->cfuncs, (uint64_t)(uintptr_t)method);
+	const uint32_t known = code_ids_known_method(session, method);
 
-	if (__builtin_expect(known && known->check == (uint64_t)(uintptr_t)method->ml_name, 1))
-		return known->id;
-	return code_ids_find_method(session, method, self_or_type, module);
+	return __builtin_expect(known, 1) ? known : code_ids_find_method(session, method, self_or_type, module);
 }
 
 static inline uint32_t code_ids_of_type(struct session *session, PyTypeObject *type)

@@ -12,11 +12,13 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "format/names.h"
+#include "recorder/guard.h"
 
 #define NS_PER_S 1000000000U
 /* Everything is written out this often, so that a live trace can be followed. */
@@ -25,6 +27,9 @@
 #define RETRY_AFTER_NS NS_PER_S
 /* The thread never sleeps less, whatever is due. */
 #define NAP_NS 10000000U
+/* Between two calls of on_beat(), and when it wants to be called more often. */
+#define BEAT_NS 100000000U
+#define QUICK_BEAT_NS 20000000U
 
 /* Linux 5.9; glibc has it since 2.34. */
 #ifndef SYS_close_range
@@ -158,7 +163,9 @@ static void set_state(struct flusher *flusher, enum mt_status status, int error)
 {
 	enum flusher_state state = FLUSHER_OK;
 
-	if (status == MT_ERR_NO_SPACE)
+	if (flusher->ended)
+		state = FLUSHER_ENDED;
+	else if (status == MT_ERR_NO_SPACE)
 		state = FLUSHER_DISK_FULL;
 	else if (status != MT_OK)
 		state = FLUSHER_FAILED;
@@ -168,12 +175,61 @@ static void set_state(struct flusher *flusher, enum mt_status status, int error)
 		futex_bump(&flusher->freed);
 }
 
-/* Before each write where the program could have put another file under our number. */
-static enum mt_status check_descriptor(struct flusher *flusher)
+static bool is_gone(const struct flusher *flusher)
 {
-	if (flusher->private_descriptors || find_trace(flusher))
+	return flusher->gone && atomic_load_explicit(flusher->gone, memory_order_acquire);
+}
+
+bool flusher_too_full(int fd)
+{
+	struct statvfs status;
+
+	/* Some file systems do not know their size. */
+	return fstatvfs(fd, &status) == 0 && status.f_blocks &&
+	       status.f_bavail < status.f_blocks / FLUSHER_FREE_PART;
+}
+
+static enum mt_status end_for(struct flusher *flusher, enum mt_end_reason reason, int error)
+{
+	flusher->ended = reason;
+	errno = error;
+	return MT_ERR_LIMIT;
+}
+
+/*
+ * The program could have put another file under our number; somebody could have cut the trace short: what is
+ * written at its old end would leave a hole in front.
+ */
+static enum mt_status check_file(struct flusher *flusher)
+{
+	struct stat status;
+
+	if (!flusher->private_descriptors && !find_trace(flusher))
+		return MT_ERR_IO;
+	if (fstat(flusher->fd, &status) != 0 || (uint64_t)status.st_size >= flusher->sink->sink.size)
 		return MT_OK;
-	return MT_ERR_IO;
+	flusher->cut = true;
+	return end_for(flusher, MT_END_DISK_ERROR, ESTALE);
+}
+
+static enum mt_status check_before_write(struct flusher *flusher)
+{
+	MT_TRY(check_file(flusher));
+	if (is_gone(flusher))
+		return end_for(flusher, MT_END_DISK_ERROR, ESTALE);
+	if (flusher->keep_free && flusher_too_full(flusher->fd))
+		return end_for(flusher, MT_END_DISK_FULL, ENOSPC);
+	return MT_OK;
+}
+
+/* What a write gave: beyond the bound, or while the tail went away, there will be no other. */
+static enum mt_status judge(struct flusher *flusher, enum mt_status status)
+{
+	if (status == MT_ERR_LIMIT)
+		return end_for(flusher, MT_END_SIZE_LIMIT, EFBIG);
+	if (status == MT_ERR_IO && is_gone(flusher))
+		return end_for(flusher, MT_END_DISK_ERROR, ESTALE);
+	return status;
 }
 
 /* Bytes of whole items at the start of `items`. */
@@ -203,8 +259,8 @@ static enum mt_status write_definitions(struct flusher *flusher, uint64_t commit
 		size = whole_items(flusher->room, size);
 		if (size == 0)
 			return MT_ERR_CORRUPT;  /* cannot be: the room holds the largest item */
-		MT_TRY(check_descriptor(flusher));
-		MT_TRY(mt_writer_defs(flusher->writer, flusher->room, size));
+		MT_TRY(check_before_write(flusher));
+		MT_TRY(judge(flusher, mt_writer_defs(flusher->writer, flusher->room, size)));
 		flushed += size;
 		/* Pairs with the acquire in session.c, and in a reader of the tail. */
 		atomic_store_explicit(&page->defs_flushed, flushed, memory_order_release);
@@ -225,13 +281,27 @@ static enum mt_status write_records(struct flusher *flusher, uint64_t committed,
 			count = (size_t)(committed - flushed);
 		const size_t slot = flushed & (page->capacity - 1);
 		const size_t first = count < page->capacity - slot ? count : page->capacity - slot;
-		MT_TRY(check_descriptor(flusher));
-		MT_TRY(mt_writer_events(flusher->writer, ring + slot, first, ring, count));
+		MT_TRY(check_before_write(flusher));
+		MT_TRY(judge(flusher, mt_writer_events(flusher->writer, ring + slot, first, ring, count)));
 		flushed += count;
 		atomic_store_explicit(&page->flushed, flushed, memory_order_release);
 		futex_bump(&flusher->freed);
 	}
 	return MT_OK;
+}
+
+/*
+ * What holds for all writes but the last. Set before the thread begins; then it only looks, as whoever started it may
+ * be writing the header meanwhile.
+ */
+static void prepare_sink(struct flusher *flusher)
+{
+	const uint64_t size_max = flusher->size_max ? flusher->size_max - FLUSHER_END_ROOM : 0;
+
+	if (flusher->sink->cancelled != flusher->gone)
+		flusher->sink->cancelled = flusher->gone;
+	if (flusher->sink->size_max != size_max)
+		flusher->sink->size_max = size_max;
 }
 
 enum mt_status flusher_step(struct flusher *flusher, bool all)
@@ -243,6 +313,11 @@ enum mt_status flusher_step(struct flusher *flusher, bool all)
 	const uint64_t committed = atomic_load_explicit(&flusher->page->committed, memory_order_acquire);
 	const uint64_t defs = atomic_load_explicit(&flusher->page->defs_committed, memory_order_acquire);
 
+	if (flusher->ended)
+		return MT_ERR_LIMIT;
+	if (is_gone(flusher))
+		return end_for(flusher, MT_END_DISK_ERROR, ESTALE);
+	prepare_sink(flusher);
 	MT_TRY(write_definitions(flusher, defs));
 	return write_records(flusher, committed, all);
 }
@@ -296,24 +371,78 @@ static enum mt_status write_checkpoint(struct flusher *flusher)
 		checkpoint.rss_peak_pages =
 			atomic_load_explicit(&flusher->rss->peak_pages, memory_order_relaxed);
 	}
-	MT_TRY(check_descriptor(flusher));
-	MT_TRY(mt_writer_checkpoint(flusher->writer, &checkpoint));
+	MT_TRY(check_before_write(flusher));
+	MT_TRY(judge(flusher, mt_writer_checkpoint(flusher->writer, &checkpoint)));
 	flusher->checkpoint_sequence = flusher->writer->sequence;
 	return MT_OK;
 }
 
+/* Give up what is still in the ring: it is lost to the disk. */
+static void drop_rest(struct flusher *flusher)
+{
+	struct mt_tail_page *page = flusher->page;
+	const struct mt_record *ring = mt_tail_ring(page);
+	const uint64_t committed = atomic_load_explicit(&page->committed, memory_order_acquire);
+	uint64_t flushed = atomic_load_explicit(&page->flushed, memory_order_relaxed);
+
+	flusher->dropped += committed - flushed;
+	atomic_fetch_add_explicit(&page->lost[MT_LOST_DISK - 1], committed - flushed, memory_order_relaxed);
+	while (flushed < committed) {
+		const size_t slot = flushed & (page->capacity - 1);
+		size_t count = page->capacity - slot;
+		if (count > committed - flushed)
+			count = (size_t)(committed - flushed);
+		mt_writer_drop(flusher->writer, ring + slot, count, NULL, count);
+		flushed += count;
+	}
+	atomic_store_explicit(&page->flushed, committed, memory_order_release);
+}
+
+/* The ring is no more: all of it that the trace lacks is lost. */
+static void count_gone(struct flusher *flusher, struct mt_end *mark)
+{
+	const struct mt_chain *const chain = &flusher->writer->chain;
+
+	flusher->dropped = mark->records - (chain->records - chain->lost);
+	mark->lost[MT_LOST_DISK - 1] += flusher->dropped;
+	mark->lost_total = 0;
+	for (int i = 0; i < MT_LOST_COUNT; i++)
+		mark->lost_total += mark->lost[i];
+}
+
+static void count_all(struct flusher *flusher, struct mt_end *mark)
+{
+	mark->events = flusher->writer->chain.events;
+	mark->lost_total = losses(flusher->page, mark->lost);
+	mark->records = atomic_load_explicit(&flusher->page->flushed, memory_order_relaxed);
+}
+
 static enum mt_status write_end(struct flusher *flusher)
 {
-	struct mt_end end = *flusher->end;
+	struct mt_end mark = *flusher->end;
+	enum mt_status status = flusher_step(flusher, true);
 
-	MT_TRY(flusher_step(flusher, true));
-	MT_TRY(write_checkpoint(flusher));
-	end.events = flusher->writer->chain.events;
-	end.lost_total = losses(flusher->page, end.lost);
-	end.records = atomic_load_explicit(&flusher->page->flushed, memory_order_relaxed);
-	end.wall_ns = clock_now_ns(CLOCK_REALTIME);
-	MT_TRY(check_descriptor(flusher));
-	return mt_writer_end(flusher->writer, &end);
+	if (status == MT_OK) {
+		flusher->sink->size_max = flusher->size_max;
+		status = write_checkpoint(flusher);
+	}
+	if (status != MT_OK && flusher->has_tail && !flusher->ended)
+		return status;
+	if (flusher->ended)
+		mark.reason = flusher->ended;
+	else if (status != MT_OK)
+		mark.reason = status == MT_ERR_NO_SPACE ? MT_END_DISK_FULL : MT_END_DISK_ERROR;
+	if (is_gone(flusher)) {
+		count_gone(flusher, &mark);
+	} else {
+		drop_rest(flusher);
+		count_all(flusher, &mark);
+	}
+	mark.wall_ns = clock_now_ns(CLOCK_REALTIME);
+	MT_TRY(check_file(flusher));
+	flusher->sink->size_max = flusher->size_max;
+	flusher->sink->cancelled = NULL;
+	return mt_writer_end(flusher->writer, &mark);
 }
 
 /*
@@ -327,7 +456,8 @@ static uint64_t take_turn(struct flusher *flusher)
 	const uint32_t wanted = atomic_load_explicit(&flusher->flush_wanted, memory_order_acquire);
 	const bool all = wanted != flusher->flush_done || now - flusher->flushed_at_ns >= FLUSH_EVERY_NS;
 
-	if (flusher_trouble(flusher) && (now < flusher->retry_at_ns || flusher->sink->torn))
+	guard_this_thread();
+	if (flusher_trouble(flusher) && (now < flusher->retry_at_ns || flusher->sink->torn || flusher->ended))
 		return RETRY_AFTER_NS;
 	enum mt_status status = flusher_step(flusher, all);
 	/* Only if something was written since the last one: an idle program's trace does not grow. */
@@ -352,6 +482,7 @@ static enum mt_status last_turn(struct flusher *flusher, enum stop stop)
 {
 	enum mt_status status = MT_OK;
 
+	errno = 0;
 	if (stop == STOP_DRAIN)
 		status = flusher_step(flusher, true);
 	else if (stop == STOP_FINISH)
@@ -395,12 +526,42 @@ static void warm_up(struct flusher *flusher)
 	flusher->warm = true;
 }
 
+/* Calls on_beat() if that is due; how long until it is again. */
+static uint64_t beat(struct flusher *flusher, uint64_t now)
+{
+	if (!flusher->on_beat)
+		return UINT64_MAX;
+	if (now < flusher->beat_at_ns)
+		return flusher->beat_at_ns - now;
+	const uint64_t committed = atomic_load_explicit(&flusher->page->committed, memory_order_acquire);
+	const bool quick = flusher->on_beat(committed != flusher->beat_records);
+	const uint64_t interval = quick ? QUICK_BEAT_NS : BEAT_NS;
+
+	flusher->beat_records = committed;
+	flusher->beat_at_ns = now + interval;
+	return interval;
+}
+
+/* Until somebody wakes the thread, `timeout_ns` at most. */
+static void rest(struct flusher *flusher, uint32_t seen, uint64_t timeout_ns)
+{
+	uint64_t now = clock_now_ns(CLOCK_MONOTONIC);
+	const uint64_t end = now + timeout_ns;
+
+	while (now < end && atomic_load_explicit(&flusher->wake, memory_order_acquire) == seen) {
+		const uint64_t until_beat = beat(flusher, now);
+		futex_wait(&flusher->wake, seen, until_beat < end - now ? until_beat : end - now);
+		now = clock_now_ns(CLOCK_MONOTONIC);
+	}
+}
+
 static void *flusher_main(void *argument)
 {
 	struct flusher *flusher = argument;
 	enum stop stop;
 
 	prctl(PR_SET_NAME, "mtrace-flusher");
+	guard_this_thread();
 	flusher->tid = (pid_t)syscall(SYS_gettid);
 	/* Looked at again: another thread of the program may have closed it before the table was ours. */
 	flusher->private_descriptors = take_own_descriptors(flusher->fd) &&
@@ -413,7 +574,7 @@ static void *flusher_main(void *argument)
 		stop = (enum stop)atomic_load_explicit(&flusher->stop, memory_order_acquire);
 		if (stop != STOP_NO)
 			break;
-		futex_wait(&flusher->wake, seen, take_turn(flusher));
+		rest(flusher, seen, take_turn(flusher));
 	}
 	flusher->finish_status = last_turn(flusher, stop);
 	return NULL;
@@ -441,6 +602,8 @@ int flusher_run(struct flusher *flusher)
 	flusher->flushed_at_ns = now;
 	flusher->checkpoint_at_ns = now;
 	flusher->retry_at_ns = 0;
+	flusher->beat_at_ns = now + BEAT_NS;
+	prepare_sink(flusher);
 	atomic_store_explicit(&flusher->stop, STOP_NO, memory_order_relaxed);
 	const uint32_t not_ready = atomic_load_explicit(&flusher->ready, memory_order_relaxed);
 

@@ -1,12 +1,13 @@
 #include "recorder/fork.h"
 
 #include <Python.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "recorder/recording.h"
-
 volatile struct fork_page *fork_page;
+
+static const struct fork_actions *actions;
 
 /*
  * os.register_at_fork(before=...): Python 3.12 and later warn about a fork while other threads run, and count
@@ -14,7 +15,7 @@ volatile struct fork_page *fork_page;
  */
 static PyObject *before_fork(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(none))
 {
-	recording_park_all();
+	actions->before();
 	Py_RETURN_NONE;
 }
 
@@ -44,10 +45,11 @@ static void wipe_in_child(void)
 	*fork_page = (struct fork_page){ 0 };
 }
 
-int fork_init(void)
+int fork_init(const struct fork_actions *new_actions)
 {
 	if (fork_page)
 		return 0;
+	actions = new_actions;
 	const size_t size = (size_t)sysconf(_SC_PAGESIZE);
 	void *const map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (map == MAP_FAILED) {
@@ -70,5 +72,5 @@ int fork_init(void)
 void fork_in_child(bool entering)
 {
 	fork_page->same_process = 1;
-	recording_after_fork(entering);
+	actions->in_child(entering);
 }

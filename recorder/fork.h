@@ -22,8 +22,16 @@ struct fork_page {
 };
 extern volatile struct fork_page *fork_page __attribute__((visibility("hidden")));
 
-/* Once per process. -1 with an exception set. */
-int fork_init(void);
+/* Who wants to know. */
+struct fork_actions {
+	/* Before a fork that Python is told of: no thread of ours may run then. */
+	void (*before)(void);
+	/* In the child of any fork, at its first event (`entering`: a CALL): forget the parent's recordings. */
+	void (*in_child)(bool entering);
+};
+
+/* Once per process; `actions` is kept. -1 with an exception set. */
+int fork_init(const struct fork_actions *actions);
 
 /* In the child, at its first event (`entering`: a CALL): `recording` is its own session or NULL afterwards. */
 void fork_in_child(bool entering);

@@ -21,13 +21,36 @@ extern const enum mt_hook hook_id;
 /* For the header: what this Python does not show, in words; "" if nothing. */
 extern const char hook_coverage[];
 
+/* The same for the lines of a recording that has them. */
+extern const char hook_lines_coverage[];
+
 /* -1 with an exception set. Installing twice is one installation. */
 int hook_install(void);
+
+/*
+ * Whether lines and passing exceptions are reported, too, until it is said again or hook_uninstall(). Only while
+ * the hook is installed. -1 with an exception set.
+ */
+int hook_set_lines(bool lines);
+
 /* Never raises. */
 void hook_uninstall(void);
 
-/* Before `session` ends: a LOST record for each thread whose hook the program has taken away. */
+/*
+ * Before 3.12 a profiler of the program takes our place in a thread. hook_look() sees that: a LOST record for each
+ * thread that we have lost since it looked last, and the hook goes back where the place is free again. It may be called in the
+ * middle of an event. hook_on_beat() has it called from time to time when there are no events: for the flusher's
+ * thread, without the GIL; NULL where nobody takes our place.
+ */
+void hook_look(struct session *session);
+extern bool (*const hook_on_beat)(bool recorded);
+
+/* Before `session` ends: the LOST records alone. */
 void hook_tell_losses(struct session *session);
+
+/* Before a fork that Python is told of, and in the child of any. */
+void hook_before_fork(void);
+void hook_after_fork(void);
 
 /* The session to record into, or NULL. The first thing that a hook asks. `entering`: for a CALL. */
 static inline struct session *hook_session(bool entering)

@@ -9,6 +9,9 @@
  * shows a bound method around a C function at its call; 3.12 only at its return. Calls of types are
  * EXTRA records. Everything else that these events tell (Python functions, which PY_START tells again,
  * objects with __call__, slot wrappers) is left out.
+ *
+ * Lines are those of sys.settrace() on the same Python: LINE, a JUMP back within a line, as in a loop on one
+ * line, and for exceptions RAISE and STOP_ITERATION.
  */
 #include "recorder/hook.h"
 
@@ -18,22 +21,47 @@
 
 const enum mt_hook hook_id = MT_HOOK_MONITORING;
 const char hook_coverage[] = "";
+const char hook_lines_coverage[] = "";
 
 static PyObject *missing;       /* sys.monitoring.MISSING, borrowed from the module for good */
 static int tool = -1;
+static int kept_tool = -1;      /* could not be given back, as there was no memory: still ours, for next time */
+static long call_events, line_events;   /* bits of sys.monitoring.events, of `callbacks` */
+static bool has_lines;
 
 static inline uint32_t offset_of(PyObject *number)
 {
-	/* An exact int below 2^30, as no code is so long: always compact. */
+	/* An exact int below 2^30, as no code is so long, and not negative: one digit. */
+#if PY_VERSION_HEX < 0x030e0000
+	return ((const PyLongObject *)number)->long_value.ob_digit[0];
+#else
 	return (uint32_t)PyUnstable_Long_CompactValue((const PyLongObject *)number);
+#endif
 }
 
-static inline PyObject *python_event(PyObject *const *args, unsigned kind_flags)
+static __attribute__((noinline)) PyObject *python_event_slowly(PyObject *const *args, unsigned kind_flags)
 {
 	struct session *const session = hook_session(kind_flags >> 5 == MT_KIND_CALL);
 	if (session)
 		hook_python(session, kind_flags, (PyCodeObject *)args[0], offset_of(args[1]));
 	Py_RETURN_NONE;
+}
+
+/*
+ * Nearly every event finds all that it needs: then the hook calls nothing, so that it has no register to save. Whatever
+ * else there is to do another function does, from the beginning.
+ */
+static inline __attribute__((always_inline)) PyObject *python_event(PyObject *const *args, unsigned kind_flags)
+{
+	struct session *const session = fork_page->session;
+
+	if (__builtin_expect(session && recording_thread.serial == session->serial, 1)) {
+		const uint32_t code = code_ids_known_code(session, (PyCodeObject *)args[0]);
+		if (__builtin_expect(code && session_event_quickly(session, kind_flags, recording_thread.who | code,
+								   offset_of(args[1])), 1))
+			Py_RETURN_NONE;
+	}
+	return python_event_slowly(args, kind_flags);
 }
 
 static PyObject *on_start(PyObject *Py_UNUSED(self), PyObject *const *args, size_t Py_UNUSED(nargsf),
@@ -91,14 +119,44 @@ static PyObject *on_unwind(PyObject *Py_UNUSED(self), PyObject *const *args, siz
 	Py_RETURN_NONE;
 }
 
+static PyObject *on_line(PyObject *Py_UNUSED(self), PyObject *const *args, size_t Py_UNUSED(nargsf),
+			 PyObject *Py_UNUSED(names))
+{
+	/* args: code, line number */
+	return python_event(args, MT_KIND_LINE << 5);
+}
+
+/* args: code, offset of the jump, offset of where it goes. To another line: that one's LINE comes. */
+static PyObject *on_jump(PyObject *Py_UNUSED(self), PyObject *const *args, size_t Py_UNUSED(nargsf),
+			 PyObject *Py_UNUSED(names))
+{
+	PyCodeObject *const code = (PyCodeObject *)args[0];
+	const uint32_t from = offset_of(args[1]), to = offset_of(args[2]);
+
+	if (to >= from)
+		Py_RETURN_NONE;
+	const int line = PyCode_Addr2Line(code, (int)to);
+	struct session *const session = line == PyCode_Addr2Line(code, (int)from) ? hook_session(false) : NULL;
+	if (session)
+		hook_python(session, MT_KIND_LINE << 5, code, (uint32_t)line);
+	Py_RETURN_NONE;
+}
+
+static PyObject *on_raise(PyObject *Py_UNUSED(self), PyObject *const *args, size_t Py_UNUSED(nargsf),
+			  PyObject *Py_UNUSED(names))
+{
+	return python_event(args, MT_KIND_EXCEPTION << 5);
+}
+
 /* args: code, offset, callable, first argument or MISSING */
-static inline __attribute__((always_inline)) PyObject *c_event(PyObject *const *args, unsigned kind)
+static __attribute__((noinline)) PyObject *c_event_slowly(PyObject *const *args, unsigned kind)
 {
 	struct session *const session = hook_session(false);
 	PyObject *callable = args[2];
 	unsigned kind_flags = kind << 5;
 	uint32_t thread, callee;
 
+	recording_thread.call.code = NULL;
 	if (!session)
 		Py_RETURN_NONE;
 #if PY_VERSION_HEX >= 0x030d0000
@@ -136,6 +194,47 @@ static inline __attribute__((always_inline)) PyObject *c_event(PyObject *const *
 	else
 		session_lose(session, MT_LOST_DEFINITIONS_FULL, kind_flags);
 	Py_RETURN_NONE;
+}
+
+/* The method that is called, if it is for the default sequence and its kind is told at a glance; else NULL. */
+static inline __attribute__((always_inline)) const PyMethodDef *quick_method(PyObject *const *args)
+{
+	if (__builtin_expect(Py_IS_TYPE(args[2], &PyCFunction_Type), 1))
+		return ((PyCFunctionObject *)args[2])->m_ml;
+	if (Py_IS_TYPE(args[2], &PyMethodDescr_Type) && args[3] != missing &&
+	    Py_IS_TYPE(args[3], PyDescr_TYPE(args[2])))
+		return ((PyMethodDescrObject *)args[2])->d_method;
+	return NULL;
+}
+
+static inline uint64_t quick_who(const struct session *session, const PyMethodDef *method, PyCodeObject *caller)
+{
+	const uint32_t callee = code_ids_known_method(session, method);
+	const uint32_t code = callee ? code_ids_known_code(session, caller) : 0;
+
+	return code ? recording_thread.who | (uint64_t)callee << SESSION_CALLEE_SHIFT | code : 0;
+}
+
+/*
+ * A return is mostly that of the latest call in this thread, whose objects are alive still, and is recorded as that
+ * was. Every call that comes here is remembered or, in c_event_slowly(), has the memory cleared.
+ */
+static inline __attribute__((always_inline)) PyObject *c_event(PyObject *const *args, unsigned kind)
+{
+	struct session *const session = fork_page->session;
+	const PyMethodDef *const method = quick_method(args);
+	struct recording_thread *const thread = &recording_thread;
+
+	if (__builtin_expect(session && method && thread->serial == session->serial, 1)) {
+		const bool same = kind != MT_KIND_C_CALL &&
+			  __builtin_expect(thread->call.method == method && thread->call.code == args[0], 1);
+		const uint64_t who = same ? thread->call.who : quick_who(session, method, (PyCodeObject *)args[0]);
+		if (kind == MT_KIND_C_CALL)
+			thread->call = (struct recording_call){ method, args[0], who };
+		if (__builtin_expect(who && session_event_quickly(session, kind << 5, who, offset_of(args[1])), 1))
+			Py_RETURN_NONE;
+	}
+	return c_event_slowly(args, kind);
 }
 
 static PyObject *on_call(PyObject *Py_UNUSED(self), PyObject *const *args, size_t Py_UNUSED(nargsf),
@@ -179,25 +278,35 @@ static PyTypeObject callback_type = {
 static const struct {
 	const char *event;              /* name in sys.monitoring.events */
 	vectorcallfunc function;
+	bool is_line;                   /* only with hook_set_lines() */
 } callbacks[] = {
-	{ "PY_START", on_start },
-	{ "PY_RESUME", on_resume },
-	{ "PY_THROW", on_throw },
-	{ "PY_RETURN", on_return },
-	{ "PY_YIELD", on_yield },
-	{ "PY_UNWIND", on_unwind },
-	{ "CALL", on_call },
-	{ "C_RETURN", on_c_return },
-	{ "C_RAISE", on_c_raise },
+	{ "PY_START", on_start, false },
+	{ "PY_RESUME", on_resume, false },
+	{ "PY_THROW", on_throw, false },
+	{ "PY_RETURN", on_return, false },
+	{ "PY_YIELD", on_yield, false },
+	{ "PY_UNWIND", on_unwind, false },
+	{ "CALL", on_call, false },
+	{ "C_RETURN", on_c_return, false },
+	{ "C_RAISE", on_c_raise, false },
+	{ "LINE", on_line, true },
+	{ "JUMP", on_jump, true },
+	{ "RAISE", on_raise, true },
+	{ "STOP_ITERATION", on_raise, true },
 };
 #define CALLBACK_COUNT (sizeof(callbacks) / sizeof(callbacks[0]))
 
+/* Borrowed. Looked up once: PySys_GetObject() prints when there is no memory, and says that there is no such thing. */
 static PyObject *monitoring_module(void)
 {
-	PyObject *const module = PySys_GetObject("monitoring");         /* borrowed */
-	if (!module)
-		PyErr_SetString(PyExc_RuntimeError, "pymemtrace: sys.monitoring is missing");
-	return module;
+	static PyObject *monitoring;
+	PyObject *const sys = monitoring ? NULL : PyImport_ImportModule("sys");
+
+	if (sys) {
+		monitoring = PyObject_GetAttrString(sys, "monitoring");
+		Py_DECREF(sys);
+	}
+	return monitoring;
 }
 
 /* Tool id 4, else 3: 2 is what cProfile takes, 0, 1 and 5 are spoken for. */
@@ -205,6 +314,11 @@ static int take_tool(PyObject *monitoring)
 {
 	static const int wanted[] = { 4, 3 };
 
+	if (kept_tool >= 0) {
+		const int kept = kept_tool;
+		kept_tool = -1;
+		return kept;
+	}
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
 		PyObject *const result = PyObject_CallMethod(monitoring, "use_tool_id", "is", wanted[i],
 							     "pymemtrace");
@@ -241,11 +355,11 @@ static int set_events(PyObject *monitoring, long events)
 	return result ? 0 : -1;
 }
 
-static int register_all(PyObject *monitoring, long *events_out)
+static int register_all(PyObject *monitoring)
 {
 	PyObject *const names = PyObject_GetAttrString(monitoring, "events");
-	long events = 0;
 
+	call_events = line_events = 0;
 	if (!names)
 		return -1;
 	for (size_t i = 0; i < CALLBACK_COUNT; i++) {
@@ -256,17 +370,18 @@ static int register_all(PyObject *monitoring, long *events_out)
 			Py_DECREF(names);
 			return -1;
 		}
-		events |= event;
+		if (callbacks[i].is_line)
+			line_events |= event;
+		else
+			call_events |= event;
 	}
 	Py_DECREF(names);
-	*events_out = events;
 	return 0;
 }
 
 int hook_install(void)
 {
 	PyObject *const monitoring = monitoring_module();
-	long events = 0;
 
 	if (tool >= 0)
 		return 0;
@@ -280,7 +395,7 @@ int hook_install(void)
 	tool = take_tool(monitoring);
 	if (tool < 0)
 		return -1;
-	if (register_all(monitoring, &events) == 0 && set_events(monitoring, events) == 0)
+	if (register_all(monitoring) == 0 && set_events(monitoring, call_events) == 0)
 		return 0;
 
 	PyObject *type, *value, *traceback;
@@ -290,8 +405,33 @@ int hook_install(void)
 	return -1;
 }
 
+int hook_set_lines(bool lines)
+{
+	if (tool < 0 || lines == has_lines)
+		return 0;
+	PyObject *const monitoring = monitoring_module();
+	if (!monitoring || set_events(monitoring, call_events | (lines ? line_events : 0)) < 0)
+		return -1;
+	has_lines = lines;
+	return 0;
+}
+
 /* sys.monitoring gives each tool its own events: nobody takes ours. */
+bool (*const hook_on_beat)(bool recorded) = NULL;
+
+void hook_look(struct session *Py_UNUSED(session))
+{
+}
+
 void hook_tell_losses(struct session *Py_UNUSED(session))
+{
+}
+
+void hook_before_fork(void)
+{
+}
+
+void hook_after_fork(void)
 {
 }
 
@@ -318,10 +458,14 @@ void hook_uninstall(void)
 			PyErr_Clear();
 		}
 		Py_XDECREF(names);
-		Py_XDECREF(PyObject_CallMethod(monitoring, "free_tool_id", "i", tool));
+		PyObject *const freed = PyObject_CallMethod(monitoring, "free_tool_id", "i", tool);
+		if (!freed)
+			kept_tool = tool;
+		Py_XDECREF(freed);
 		PyErr_Clear();
 	}
 	tool = -1;
+	has_lines = false;
 	PyErr_Restore(type, value, traceback);
 }
 

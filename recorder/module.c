@@ -36,6 +36,8 @@ static bool profile_is_open(const struct profile *self)
 	return self->slot.owner != NULL;
 }
 
+#define MAX_SIZE_MIN (256 * 1024)       /* the header, the end and something between */
+
 static int parse_tick(long tick)
 {
 	if (tick == 1 || tick == 10 || tick == 100 || tick == 1000)
@@ -46,28 +48,48 @@ static int parse_tick(long tick)
 
 static int parse_rss_source(const char *name)
 {
-	if (strcmp(name, "auto") == 0)
+	if (rss_is_source(name))
 		return 0;
-	for (size_t i = 0; rss_sources[i]; i++)
-		if (strcmp(name, rss_sources[i]->name) == 0)
-			return 0;
 	PyErr_Format(PyExc_ValueError, "no RSS source is called '%s'", name);
 	return -1;
+}
+
+/* None: 0, which stands for the bound of the file system. */
+static int parse_max_size(PyObject *value, uint64_t *size_out)
+{
+	*size_out = 0;
+	if (value == Py_None)
+		return 0;
+	if (!PyLong_Check(value)) {
+		PyErr_Format(PyExc_TypeError, "max_size must be an int or None, not '%.100s'", Py_TYPE(value)->tp_name);
+		return -1;
+	}
+	const long long size = PyLong_AsLongLong(value);
+	if (size == -1 && PyErr_Occurred())
+		return -1;
+	if (size < MAX_SIZE_MIN) {
+		PyErr_Format(PyExc_ValueError, "max_size must be at least %d (bytes)", MAX_SIZE_MIN);
+		return -1;
+	}
+	*size_out = (uint64_t)size;
+	return 0;
 }
 
 static int profile_init(PyObject *object, PyObject *args, PyObject *names)
 {
 	static const char *const keywords[] = { "d_rss_trigger", "message", "filepath", "rss", "tick",
-						"children", NULL };
+						"children", "max_size", NULL };
 	struct profile *const self = (struct profile *)object;
 	long long trigger = -1;
 	PyObject *message = Py_None, *filepath = Py_None, *filepath_bytes = NULL;
 	const char *rss = "auto";
 	long tick = 10;
 	int children = 1;
+	PyObject *max_size = Py_None;
+	uint64_t size_max;
 
-	if (!PyArg_ParseTupleAndKeywords(args, names, "|LOO$slp:Profile", (char **)(uintptr_t)keywords, &trigger, &message,
-					 &filepath, &rss, &tick, &children))
+	if (!PyArg_ParseTupleAndKeywords(args, names, "|LOO$slpO:Profile", (char **)(uintptr_t)keywords, &trigger, &message,
+					 &filepath, &rss, &tick, &children, &max_size))
 		return -1;
 	if (profile_is_open(self)) {
 		PyErr_SetString(PyExc_RuntimeError, "this Profile is recording");
@@ -79,7 +101,7 @@ static int profile_init(PyObject *object, PyObject *args, PyObject *names)
 	}
 	if (filepath != Py_None && !PyUnicode_FSConverter(filepath, &filepath_bytes))
 		return -1;
-	if (parse_tick(tick) < 0 || parse_rss_source(rss) < 0) {
+	if (parse_tick(tick) < 0 || parse_rss_source(rss) < 0 || parse_max_size(max_size, &size_max) < 0) {
 		Py_XDECREF(filepath_bytes);
 		return -1;
 	}
@@ -89,6 +111,7 @@ static int profile_init(PyObject *object, PyObject *args, PyObject *names)
 	Py_XSETREF(self->filepath, filepath_bytes);
 	self->slot.tick_ns = (uint32_t)tick;
 	self->slot.no_children = !children;
+	self->slot.size_max = size_max;
 	snprintf(self->slot.rss_source, sizeof(self->slot.rss_source), "%s", rss);
 	return 0;
 }
@@ -144,14 +167,22 @@ static void put_str(struct mt_out *out, enum mt_tlv type, PyObject *str)
 	Py_XDECREF(bytes);
 }
 
-static void put_argv(struct mt_out *out)
+/* An attribute of sys; NULL and no exception if it is not there. PySys_GetObject() would print without memory. */
+static PyObject *sys_attribute(const char *name)
 {
-	PyObject *const argv = PySys_GetObject("argv");         /* borrowed */
+	PyObject *const sys = PyImport_ImportModule("sys");
+	PyObject *const found = sys ? PyObject_GetAttrString(sys, name) : NULL;
+
+	PyErr_Clear();
+	Py_XDECREF(sys);
+	return found;
+}
+
+static void put_argv_list(struct mt_out *out, PyObject *argv)
+{
 	char text[TLV_TEXT_MAX];
 	size_t size = 0;
 
-	if (!argv || !PyList_Check(argv))
-		return;
 	for (Py_ssize_t i = 0; i < PyList_GET_SIZE(argv); i++) {
 		PyObject *const item = PyList_GET_ITEM(argv, i);
 		PyObject *const bytes = PyUnicode_Check(item)
@@ -172,6 +203,26 @@ static void put_argv(struct mt_out *out)
 	mt_tlv_put(out, MT_TLV_ARGV, text, size);
 }
 
+static void put_argv(struct mt_out *out)
+{
+	PyObject *const argv = sys_attribute("argv");
+
+	if (argv && PyList_Check(argv))
+		put_argv_list(out, argv);
+	Py_XDECREF(argv);
+}
+
+static void put_coverage(struct mt_out *out, bool lines)
+{
+	char text[1024];
+	const char *const more = lines ? hook_lines_coverage : "";
+	const int length = snprintf(text, sizeof(text), "%s%s%s", hook_coverage, hook_coverage[0] && more[0] ? "; " : "",
+				    more);
+
+	if (length > 0)
+		put_text(out, MT_TLV_COVERAGE, text, (size_t)length);
+}
+
 static int encode_tlvs(struct profile *self)
 {
 	uint8_t *const room = PyMem_RawMalloc(TLVS_ROOM);
@@ -181,12 +232,13 @@ static int encode_tlvs(struct profile *self)
 	}
 	struct mt_out out = mt_out_over(room, TLVS_ROOM);
 	put_argv(&out);
-	put_str(&out, MT_TLV_EXECUTABLE, PySys_GetObject("executable"));
+	PyObject *const executable = sys_attribute("executable");
+	put_str(&out, MT_TLV_EXECUTABLE, executable);
+	Py_XDECREF(executable);
 	put_text(&out, MT_TLV_PYTHON_VERSION, Py_GetVersion(), strlen(Py_GetVersion()));
 	if (self->message && self->message != Py_None)
 		put_str(&out, MT_TLV_MESSAGE, self->message);
-	if (hook_coverage[0])
-		put_text(&out, MT_TLV_COVERAGE, hook_coverage, strlen(hook_coverage));
+	put_coverage(&out, self->slot.lines);
 	self->slot.tlvs = room;
 	self->slot.tlvs_size = mt_out_size(&out);
 	return 0;
@@ -390,20 +442,20 @@ static PyObject *profile_write_message(PyObject *object, PyObject *text)
 
 static PyMethodDef profile_methods[] = {
 	{ "start", profile_start, METH_NOARGS,
-	  "start()\n--\n\n"
+	  "start($self)\n--\n\n"
 	  "Begin to record every call and return of every thread.\n\n"
 	  "Raises RuntimeError if this Profile is recording already and OSError if the trace cannot be made:\n"
 	  "FileExistsError if a filepath was given and exists. An active recording is suspended." },
 	{ "stop", profile_stop, METH_NOARGS,
-	  "stop()\n--\n\n"
+	  "stop($self)\n--\n\n"
 	  "End the recording and write out what is left of it. Does nothing if it is not open; never raises.\n"
 	  "The latest recording that is still open is resumed." },
-	{ "__enter__", profile_enter, METH_NOARGS, "__enter__()\n--\n\nAs start(); gives the Profile." },
-	{ "__exit__", profile_exit, METH_VARARGS, "__exit__(*exc_info)\n--\n\nAs stop(); gives False." },
+	{ "__enter__", profile_enter, METH_NOARGS, "__enter__($self)\n--\n\nAs start(); gives the Profile." },
+	{ "__exit__", profile_exit, METH_VARARGS, "__exit__($self, exc_type=None, exc_value=None, traceback=None, /)\n--\n\nAs stop(); gives False." },
 	{ "log_file_path", profile_log_file_path, METH_NOARGS,
-	  "log_file_path()\n--\n\nThe same as the member path." },
+	  "log_file_path($self)\n--\n\nThe same as the member path." },
 	{ "write_message_to_log", profile_write_message, METH_O,
-	  "write_message_to_log(text)\n--\n\n"
+	  "write_message_to_log($self, text, /)\n--\n\n"
 	  "Put a note into the trace, between the events. Before the start it is kept for the start." },
 	{ NULL, NULL, 0, NULL },
 };
@@ -419,7 +471,7 @@ static PyTypeObject profile_type = {
 	.tp_name = "pymemtrace.cPyMemTrace.Profile",
 	.tp_basicsize = sizeof(struct profile),
 	.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
-	.tp_doc = "Profile(d_rss_trigger=-1, message=None, filepath=None, *, rss='auto', tick=10, children=True)\n"
+	.tp_doc = "Profile(d_rss_trigger=-1, message=None, filepath=None, *, rss='auto', tick=10, children=True, max_size=None)\n"
 		  "--\n\n"
 		  "A recording of every Python and C call and return with the process's RSS, in all threads.\n\n"
 		  "d_rss_trigger  bytes; what mtdump shows unless told otherwise: steps of at least this much.\n"
@@ -427,14 +479,44 @@ static PyTypeObject profile_type = {
 		  "message        a note kept in the trace's header\n"
 		  "filepath       of the trace; it must not exist. Without one:\n"
 		  "               YYMMDD_HHMMSS_PID.mtrace in the current directory\n"
-		  "rss            where RSS comes from: 'auto', or 'exact' to ask the kernel at every event\n"
+		  "rss            where RSS comes from: 'auto', or 'exact' to ask the kernel at every event, 'gap', 'faults',\n"
+		  "               'map' or 'map:FILE' (pinned by mtdump-rss-map)\n"
 		  "tick           resolution of the clock in ns: 1, 10, 100 or 1000\n"
-		  "children       whether the children of a fork record a trace of their own",
+		  "children       whether the children of a fork record a trace of their own\n"
+		  "max_size       bytes; recording ends when the trace would become larger. Without it, when less than\n"
+		  "               5 % of the file system is free",
 	.tp_new = PyType_GenericNew,
 	.tp_init = profile_init,
 	.tp_dealloc = profile_dealloc,
 	.tp_methods = profile_methods,
 	.tp_getset = profile_getset,
+};
+
+/*
+ * Trace: a Profile with lines
+ */
+
+static PyObject *trace_new(PyTypeObject *type, PyObject *args, PyObject *names)
+{
+	PyObject *const object = PyType_GenericNew(type, args, names);
+
+	if (object)
+		((struct profile *)object)->slot.lines = true;
+	return object;
+}
+
+static PyTypeObject trace_type = {
+	PyVarObject_HEAD_INIT(NULL, 0)
+	.tp_name = "pymemtrace.cPyMemTrace.Trace",
+	.tp_basicsize = sizeof(struct profile),
+	.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+	.tp_doc = "Trace(d_rss_trigger=-1, message=None, filepath=None, *, rss='auto', tick=10, children=True, max_size=None)\n"
+		  "--\n\n"
+		  "A Profile that records line by line: each line that is reached and each exception that passes, too.\n\n"
+		  "The arguments are those of Profile. 'mtdump --lines' shows what was recorded; what belongs to which line is\n"
+		  "told by 'mtdump top --by=line'.",
+	.tp_base = &profile_type,
+	.tp_new = trace_new,
 };
 
 /*
@@ -483,6 +565,44 @@ static int call_at_exit(PyObject *module, const char *name)
 	return result ? 0 : -1;
 }
 
+/* The code that called a function of this module: a new reference, or NULL. */
+static PyCodeObject *calling_code(void)
+{
+	PyFrameObject *const frame = PyEval_GetFrame();
+
+	return frame ? PyFrame_GetCode(frame) : NULL;
+}
+
+/*
+ * _call(profile, function, *arguments): record a call from its first event to its last. Who called it is not in the
+ * trace, which is for tools that call somebody else's code through many frames of their own.
+ */
+static PyObject *module_call(PyObject *Py_UNUSED(module), PyObject *args)
+{
+	if (PyTuple_GET_SIZE(args) < 2 || !PyObject_TypeCheck(PyTuple_GET_ITEM(args, 0), &profile_type)) {
+		PyErr_SetString(PyExc_TypeError, "_call() takes a Profile, a function and its arguments");
+		return NULL;
+	}
+	struct profile *const profile = (struct profile *)PyTuple_GET_ITEM(args, 0);
+	PyObject *const arguments = PyTuple_GetSlice(args, 2, PyTuple_GET_SIZE(args));
+	if (!arguments)
+		return NULL;
+
+	PyCodeObject *const outer = recording_set_runner(calling_code());
+	const bool open = profile_open(profile, true) == 0;
+	PyObject *const result = open ? PyObject_Call(PyTuple_GET_ITEM(args, 1), arguments, NULL) : NULL;
+	/* An outer recording goes on with its own live frames. */
+	Py_XDECREF(recording_set_runner(outer));
+	if (open) {
+		PyObject *type, *value, *traceback;
+		PyErr_Fetch(&type, &value, &traceback);
+		recording_close(&profile->slot, MT_END_STOP);
+		PyErr_Restore(type, value, traceback);
+	}
+	Py_DECREF(arguments);
+	return result;
+}
+
 /*
  * _run(code, globals, profile). The program's `<module>` is event 0. When it has returned, what its thread
  * does is the runner's business until the atexit functions begin, which are the program's again.
@@ -495,10 +615,7 @@ static PyObject *module_run(PyObject *module, PyObject *args)
 	if (!PyArg_ParseTuple(args, "O!O!O!:_run", &PyCode_Type, &code, &PyDict_Type, &globals,
 			      &profile_type, &profile))
 		return NULL;
-	PyFrameObject *const frame = PyEval_GetFrame();
-	PyCodeObject *const runner = frame ? PyFrame_GetCode(frame) : NULL;
-	recording_set_runner(runner);
-	Py_XDECREF(runner);
+	Py_XDECREF(recording_set_runner(calling_code()));
 	if (profile_open(profile, false) < 0)
 		return NULL;
 	PyObject *const result = PyEval_EvalCode(code, globals, globals);
@@ -582,6 +699,7 @@ static PyMethodDef module_methods[] = {
 	  "rss_peak()\n--\n\nHighest resident set size of this process so far in bytes, as the kernel says." },
 	{ "profile_wrapper_depth", module_depth, METH_NOARGS,
 	  "profile_wrapper_depth()\n--\n\nHow many recordings are open; the latest entered is the active one." },
+	{ "_call", module_call, METH_VARARGS, NULL },
 	{ "_run", module_run, METH_VARARGS, NULL },
 	{ "_print_error", module_print_error, METH_O, NULL },
 	{ "_finish", module_finish, METH_O, NULL },
@@ -593,12 +711,6 @@ static PyMethodDef module_methods[] = {
 
 static int module_exec(PyObject *module)
 {
-#ifdef Py_GIL_DISABLED
-	PyErr_SetString(PyExc_ImportError,
-			"pymemtrace does not support free-threaded Python: its events are ordered by the GIL; "
-			"use the ordinary build of this version");
-	return -1;
-#endif
 	if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
 		PyErr_SetString(PyExc_ImportError, "pymemtrace records the main interpreter only");
 		return -1;
@@ -609,6 +721,13 @@ static int module_exec(PyObject *module)
 	Py_INCREF(&profile_type);
 	if (PyModule_AddObject(module, "Profile", (PyObject *)&profile_type) < 0) {
 		Py_DECREF(&profile_type);
+		return -1;
+	}
+	if (PyType_Ready(&trace_type) < 0)
+		return -1;
+	Py_INCREF(&trace_type);
+	if (PyModule_AddObject(module, "Trace", (PyObject *)&trace_type) < 0) {
+		Py_DECREF(&trace_type);
 		return -1;
 	}
 	if (PyModule_AddStringConstant(module, "__version__", PACKAGE_VERSION) < 0)
@@ -636,7 +755,18 @@ static struct PyModuleDef module_def = {
 	.m_slots = module_slots,
 };
 
+/*
+ * A free-threaded interpreter is refused here rather than in module_exec(): before that runs, the interpreter
+ * has switched its lock on for good, and warned of it, for a module that it will not get.
+ */
 PyMODINIT_FUNC PyInit_cPyMemTrace(void)
 {
+#ifdef Py_GIL_DISABLED
+	PyErr_SetString(PyExc_ImportError,
+			"pymemtrace does not support free-threaded Python: its events are ordered by the GIL; "
+			"use the ordinary build of this version");
+	return NULL;
+#else
 	return PyModuleDef_Init(&module_def);
+#endif
 }

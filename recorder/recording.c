@@ -1,7 +1,9 @@
 #include "recorder/recording.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -9,6 +11,7 @@
 #include "recorder/fork.h"
 #include "recorder/frame.h"
 #include "recorder/hook.h"
+#include "recorder/interpreters.h"
 
 struct session *recording;
 __thread struct recording_thread recording_thread __attribute__((tls_model("initial-exec")));
@@ -103,6 +106,7 @@ static struct id_entry *thread_entry(struct session *session, PyThreadState *thr
 	const uint32_t index = session_define_thread(session, native_id, ident, name);
 	if (index == MT_THREAD_UNKNOWN || !id_table_put(&session->threads, key, 0, index))
 		return NULL;
+	interpreters_look(session);
 	entry = id_table_find(&session->threads, key);
 	entry->tag = name ? NAMED : 0;
 	return entry;
@@ -112,25 +116,32 @@ bool recording_thread_slow(struct session *session, uint32_t *index_out)
 {
 	if (recording_thread.muted)
 		return false;
+	struct recording_thread *const self = &recording_thread;
 	const uint64_t native_id = (uint64_t)syscall(SYS_gettid);
 	const unsigned long ident = (unsigned long)pthread_self();
-	struct id_entry *const entry = thread_entry(session, PyThreadState_Get(), native_id, ident);
-	if (!entry) {
-		*index_out = MT_THREAD_UNKNOWN;
-		return true;
-	}
-	if (!(entry->tag & NAMED)) {
-		const uint32_t name = entry->tag < NAME_TRIES
-					      ? thread_name_id(session, ident, native_id) : 0;
+	uint32_t index = (uint32_t)(self->who >> SESSION_THREAD_SHIFT);
+
+	if (self->known_serial != session->serial) {
+		const struct id_entry *const entry = thread_entry(session, PyThreadState_Get(), native_id, ident);
+		if (!entry) {
+			*index_out = MT_THREAD_UNKNOWN;
+			return true;
+		}
+		index = entry->id;
+		self->who = (uint64_t)entry->id << SESSION_THREAD_SHIFT;
+		self->tries = entry->tag & NAMED ? NAME_TRIES : 0;
+		self->known_serial = session->serial;
+	} else if (self->tries < NAME_TRIES) {
+		const uint32_t name = thread_name_id(session, ident, native_id);
 		if (name)
-			session_name_thread(session, entry->id, native_id, ident, name);
-		entry->tag = name || entry->tag == NAME_TRIES ? NAMED : entry->tag + 1;
+			session_name_thread(session, index, native_id, ident, name);
+		self->tries = name ? NAME_TRIES : (uint16_t)(self->tries + 1);
 	}
-	if (entry->tag & NAMED) {
-		recording_thread.index = (uint16_t)entry->id;
-		recording_thread.serial = session->serial;
+	if (self->tries == NAME_TRIES) {
+		self->serial = session->serial;
+		self->call.code = NULL;
 	}
-	*index_out = entry->id;
+	*index_out = index;
 	return true;
 }
 
@@ -140,11 +151,12 @@ void recording_mute(bool muted)
 	recording_thread.serial = 0;
 }
 
-void recording_set_runner(PyCodeObject *code)
+PyCodeObject *recording_set_runner(PyCodeObject *code)
 {
-	Py_XINCREF(code);
-	Py_XDECREF(runner_code);
+	PyCodeObject *const before = runner_code;
+
 	runner_code = code;
+	return before;
 }
 
 /*
@@ -250,19 +262,96 @@ void recording_put_own_frames(struct session *session, PyFrameObject *top)
 	put_stack(session, thread, top);
 }
 
-bool recording_knows_thread(const struct session *session, PyThreadState *thread, uint32_t *index_out)
+void recording_put_frames_of(struct session *session, PyThreadState *thread, uint32_t index)
 {
-	const struct id_entry *const entry =
-		id_table_find(&session->threads, PyThreadState_GetID(thread) + 1);
+	if (thread == PyThreadState_Get() && recording_thread.muted)
+		return;
+	PyFrameObject *const top = PyThreadState_GetFrame(thread);
+	if (top)
+		put_stack(session, index, top);
+}
 
-	if (entry)
-		*index_out = entry->id;
-	return entry != NULL;
+uint64_t *recording_thread_note(const struct session *session, PyThreadState *thread, uint32_t *index_out)
+{
+	struct id_entry *const entry = id_table_find(&session->threads, PyThreadState_GetID(thread) + 1);
+
+	if (!entry)
+		return NULL;
+	*index_out = entry->id;
+	return &entry->check;
 }
 
 /*
  * Open and close
  */
+
+/*
+ * A recording that cannot go on is closed between two instructions of the program, not inside of the event
+ * that found it out.
+ */
+static bool close_is_due;
+
+static int close_ended(void *Py_UNUSED(none))
+{
+	struct recording_slot *slot = newest;
+
+	close_is_due = false;
+	while (slot) {
+		if (slot->session && flusher_ended(&slot->session->flusher)) {
+			recording_close(slot, MT_END_STOP);
+			slot = newest;          /* anything may have happened meanwhile */
+		} else {
+			slot = slot->older;
+		}
+	}
+	return 0;
+}
+
+static void on_slow_step(struct session *session)
+{
+	/* A full queue: the next slow step comes soon. */
+	if (flusher_ended(&session->flusher) && !close_is_due)
+		close_is_due = Py_AddPendingCall(close_ended, NULL) == 0;
+	hook_look(session);
+	interpreters_look(session);
+}
+
+/*
+ * Standard error as it was at the first recording; never what the program has put in its place since.
+ */
+static struct stat standard_error;
+static bool has_standard_error;
+
+static void remember_standard_error(void)
+{
+	static bool done;
+
+	if (!done)
+		has_standard_error = fstat(2, &standard_error) == 0;
+	done = true;
+}
+
+/* The one line about a recording that the disk, a bound or somebody has harmed. */
+static void complain(const struct session *session, enum mt_status status)
+{
+	char what[256], line[512];
+	struct stat now;
+
+	if (!session_complaint(session, status, what, sizeof(what))[0])
+		return;
+	if (!has_standard_error || fstat(2, &now) != 0 || now.st_dev != standard_error.st_dev ||
+	    now.st_ino != standard_error.st_ino)
+		return;
+	const char *const slash = strrchr(session->path, '/');
+	int length = snprintf(line, sizeof(line), "pymemtrace: %.200s: %s\n", slash ? slash + 1 : session->path, what);
+	for (int i = 0; i < length - 1; i++)
+		if ((unsigned char)line[i] < ' ' || (unsigned char)line[i] > '~')
+			line[i] = '?';
+	/* Nothing to be done if it does not get there; it must not wait for a reader. */
+	struct pollfd ready = { .fd = 2, .events = POLLOUT };
+	if (poll(&ready, 1, 0) == 1 && ready.revents & POLLOUT && !(ready.revents & (POLLERR | POLLHUP)))
+		(void)!write(2, line, (size_t)length);
+}
 
 /* The recording that this one came from: the one it suspends, or that of the process that forked. */
 struct parent {
@@ -303,6 +392,10 @@ static struct session *start_session(const struct recording_slot *slot, const ch
 #ifdef Py_DEBUG
 		.build_bits = MT_BUILD_DEBUG,
 #endif
+		.size_max = slot->size_max,
+		.keep_free = slot->size_max == 0,
+		.on_slow_step = on_slow_step,
+		.on_beat = hook_on_beat,
 		.tlvs = tlvs,
 		.tlvs_size = mt_out_size(&parent_tlv) + slot->tlvs_size,
 	};
@@ -313,21 +406,117 @@ static struct session *start_session(const struct recording_slot *slot, const ch
 	return session;
 }
 
+/*
+ * Forks
+ */
+
+/* They start again by themselves. */
+static void park_all(void)
+{
+	hook_before_fork();
+	for (struct recording_slot *slot = newest; slot; slot = slot->older)
+		if (slot->session)
+			session_park(slot->session);
+}
+
+/* "app.mtrace" with pid 7 becomes "app.7.mtrace"; a default name is made anew with the child's pid. */
+static void child_path(const struct recording_slot *slot, unsigned attempt, char *room, size_t size)
+{
+	if (slot->directory) {
+		recording_default_path(slot->directory, attempt, room, size);
+		return;
+	}
+	const char *const slash = strrchr(slot->base_path, '/');
+	const char *dot = strrchr(slot->base_path, '.');
+	if (!dot || dot < slash || dot == slash + 1)
+		dot = slot->base_path + strlen(slot->base_path);
+	char number[16] = "";
+	if (attempt)
+		snprintf(number, sizeof(number), "_%u", attempt);
+	snprintf(room, size, "%.*s.%ld%s%s", (int)(dot - slot->base_path), slot->base_path,
+		 (long)getpid(), number, dot);
+}
+
+static struct session *start_in_child(struct recording_slot *slot)
+{
+	char path[4096];
+	struct session *session = NULL;
+
+	const struct parent parent = { PARENT_FORK, slot->parent_uuid, slot->parent_records };
+
+	for (unsigned attempt = 0; attempt < 1000 && !session; attempt++) {
+		child_path(slot, attempt, path, sizeof(path));
+		session = start_session(slot, path, parent);
+		if (!session && errno != EEXIST)
+			break;
+	}
+	return session;
+}
+
+static void after_fork(bool entering)
+{
+	set_recording(NULL);
+	close_is_due = false;
+	hook_after_fork();
+	rss_footprint_pages = CODE_IDS_PAGES;   /* the rest is unmapped below */
+	for (struct recording_slot *slot = newest; slot; slot = slot->older) {
+		if (!slot->session)
+			continue;
+		memcpy(slot->parent_uuid, slot->session->uuid, MT_UUID_SIZE);
+		slot->parent_records = slot->session->ring.head;
+		slot->child = !slot->no_children;
+		session_abandon(slot->session);
+		slot->session = NULL;
+	}
+	if (newest && newest->child) {
+		newest->session = start_in_child(newest);
+		if (newest->session) {
+			recording_put_live_frames(newest->session, entering);
+			/* What children do first (forks, namespaces of their own) may want a process of one thread. */
+			session_park(newest->session);
+		}
+		set_recording(newest->session);
+	}
+}
+
+static const struct fork_actions fork_actions = { park_all, after_fork };
+
+/*
+ * Beginning and end
+ */
+
+/* A recording has not begun: the hook is again as the one that goes on wants it. */
+static void forget_hook(void)
+{
+	PyObject *type, *value, *traceback;
+
+	PyErr_Fetch(&type, &value, &traceback);
+	if (!newest)
+		hook_uninstall();
+	else if (hook_set_lines(newest->lines) < 0)
+		PyErr_Clear();
+	PyErr_Restore(type, value, traceback);
+}
+
 int recording_open(struct recording_slot *slot, const char *path, PyObject *owner, bool synthetic)
 {
-	if (code_ids_init() < 0 || fork_init() < 0 || hook_install() < 0)
+	if (code_ids_init() < 0 || interpreters_init() < 0 || fork_init(&fork_actions) < 0 || hook_install() < 0)
 		return -1;
 	if (!fork_page->same_process)
 		fork_in_child(false);        /* before the parent's session is taken for ours */
 
+	remember_standard_error();
 	struct parent parent = { .reason = PARENT_NONE };
+	if (hook_set_lines(slot->lines) < 0) {
+		forget_hook();
+		return -1;
+	}
 	if (recording)
 		parent = (struct parent){ PARENT_NESTED, recording->uuid, recording->ring.head };
 	struct session *const session = start_session(slot, path, parent);
 	if (!session) {
 		const int error = errno;
-		if (!newest)
-			hook_uninstall();
+		forget_hook();
 		errno = error;
 		PyErr_SetFromErrnoWithFilename(PyExc_OSError, path);
 		return -1;
@@ -341,6 +530,7 @@ int recording_open(struct recording_slot *slot, const char *path, PyObject *owne
 	newest = slot;
 	if (synthetic)
 		recording_put_live_frames(session, false);
+	interpreters_look(session);
 	set_recording(session);
 	return 0;
 }
@@ -349,11 +539,14 @@ int recording_open(struct recording_slot *slot, const char *path, PyObject *owne
 static void resume(struct recording_slot *slot)
 {
 	if (slot->child && !slot->session)
-		slot->session = recording_start_in_child(slot);
+		slot->session = start_in_child(slot);
 	if (!slot->session)
 		return;
+	if (hook_set_lines(slot->lines) < 0)
+		PyErr_Clear();
 	session_meta(slot->session, MT_META_RESUMED, MT_THREAD_UNKNOWN, 0, 0);
 	recording_put_live_frames(slot->session, false);
+	interpreters_look(slot->session);
 	set_recording(slot->session);
 }
 
@@ -386,8 +579,10 @@ void recording_close(struct recording_slot *slot, enum mt_end_reason reason)
 	slot->owner = NULL;
 	slot->child = false;
 	if (recording == session) {
-		if (session)
+		if (session) {
 			hook_tell_losses(session);
+			interpreters_look(session);
+		}
 		set_recording(NULL);
 		if (newest)
 			resume(newest);
@@ -397,7 +592,7 @@ void recording_close(struct recording_slot *slot, enum mt_end_reason reason)
 	if (session) {
 		session_quiesce(session);
 		Py_BEGIN_ALLOW_THREADS
-		session_finish(session, reason);
+		complain(session, session_finish(session, reason));
 		Py_END_ALLOW_THREADS
 		session_free(session);
 	}
@@ -418,72 +613,6 @@ unsigned recording_depth(void)
 	for (const struct recording_slot *slot = newest; slot; slot = slot->older)
 		depth++;
 	return depth;
-}
-
-void recording_park_all(void)
-{
-	for (struct recording_slot *slot = newest; slot; slot = slot->older)
-		if (slot->session)
-			session_park(slot->session);
-}
-
-/*
- * The child of a fork
- */
-
-/* "app.mtrace" with pid 7 becomes "app.7.mtrace"; a default name is made anew with the child's pid. */
-static void child_path(const struct recording_slot *slot, unsigned attempt, char *room, size_t size)
-{
-	if (slot->directory) {
-		recording_default_path(slot->directory, attempt, room, size);
-		return;
-	}
-	const char *const slash = strrchr(slot->base_path, '/');
-	const char *dot = strrchr(slot->base_path, '.');
-	if (!dot || dot < slash || dot == slash + 1)
-		dot = slot->base_path + strlen(slot->base_path);
-	char number[16] = "";
-	if (attempt)
-		snprintf(number, sizeof(number), "_%u", attempt);
-	snprintf(room, size, "%.*s.%ld%s%s", (int)(dot - slot->base_path), slot->base_path,
-		 (long)getpid(), number, dot);
-}
-
-struct session *recording_start_in_child(struct recording_slot *slot)
-{
-	char path[4096];
-	struct session *session = NULL;
-
-	const struct parent parent = { PARENT_FORK, slot->parent_uuid, slot->parent_records };
-
-	for (unsigned attempt = 0; attempt < 1000 && !session; attempt++) {
-		child_path(slot, attempt, path, sizeof(path));
-		session = start_session(slot, path, parent);
-		if (!session && errno != EEXIST)
-			break;
-	}
-	return session;
-}
-
-void recording_after_fork(bool entering)
-{
-	set_recording(NULL);
-	rss_footprint_pages = CODE_IDS_PAGES;   /* the rest is unmapped below */
-	for (struct recording_slot *slot = newest; slot; slot = slot->older) {
-		if (!slot->session)
-			continue;
-		memcpy(slot->parent_uuid, slot->session->uuid, MT_UUID_SIZE);
-		slot->parent_records = slot->session->ring.head;
-		slot->child = !slot->no_children;
-		session_abandon(slot->session);
-		slot->session = NULL;
-	}
-	if (newest && newest->child) {
-		newest->session = recording_start_in_child(newest);
-		if (newest->session)
-			recording_put_live_frames(newest->session, entering);
-		set_recording(newest->session);
-	}
 }
 
 void recording_default_path(const char *directory, unsigned attempt, char *room, size_t size)

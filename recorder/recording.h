@@ -24,6 +24,8 @@ struct recording_slot {
 	char *base_path;                /* the trace's absolute path */
 	char *directory;                /* of a default name; NULL: the path was given */
 	bool no_children;
+	bool lines;                     /* LINE and EXCEPTION records, too */
+	uint64_t size_max;              /* of the trace; 0: keep a part of the file system free instead */
 	/* In a fork's child: this recording was open in the parent, and the child's own trace is to be made. */
 	bool child;
 	uint8_t parent_uuid[MT_UUID_SIZE];
@@ -32,7 +34,7 @@ struct recording_slot {
 	size_t tlvs_size;
 	uint64_t default_min_drss_bytes;
 	uint32_t tick_ns;
-	char rss_source[16];
+	char rss_source[RSS_NAME_MAX];
 };
 
 /* Start recording into `slot`, whose fields from base_path on the caller has filled. Sets `slot->session`.
@@ -47,13 +49,6 @@ void recording_close_all(enum mt_end_reason reason);
 
 unsigned recording_depth(void);
 
-/* Before a fork: end the background threads of all recordings; they start again by themselves. */
-void recording_park_all(void);
-
-/* In a fork's child: abandon the parent's sessions and start the child's own trace. */
-void recording_after_fork(bool entering);
-struct session *recording_start_in_child(struct recording_slot *slot);
-
 /* "DIRECTORY/YYMMDD_HHMMSS_PID.mtrace", with "_1", "_2" ... for later attempts. */
 void recording_default_path(const char *directory, unsigned attempt, char *room, size_t size);
 
@@ -64,18 +59,32 @@ void recording_put_live_frames(struct session *session, bool entering);
 /* The same for the calling thread alone, from `top` (borrowed; NULL: none) outwards. */
 void recording_put_own_frames(struct session *session, PyFrameObject *top);
 
-/* Whether `thread` has an index in `session`, and which. */
-bool recording_knows_thread(const struct session *session, PyThreadState *thread, uint32_t *index_out);
+/* The same for `thread`, which has the index `index` in `session`. */
+void recording_put_frames_of(struct session *session, PyThreadState *thread, uint32_t index);
+
+/*
+ * Where the hook may note what it likes about `thread`, 0 at first, and the thread's index in `session`. NULL if it has
+ * none. Not valid after the next event.
+ */
+uint64_t *recording_thread_note(const struct session *session, PyThreadState *thread, uint32_t *index_out);
 
 /*
  * The index of the calling thread in `session`. The fast half is here: one thread-local load. A thread's
  * first events go the slow way until its name is known.
+ *
+ * It is the thread's, whatever thread states it has: one that Python has not made gets a new one each time that it
+ * calls Python.
  */
 struct recording_thread {
-	uint32_t serial;                /* of the session that `index` is of */
-	uint16_t index;
-	uint8_t tries;                  /* at finding the name */
+	uint32_t serial;                /* of the session that `who` is of, when nothing more is to be found out */
+	uint32_t known_serial;          /* of the session that `who` is of */
+	uint16_t tries;                 /* at finding the name */
 	bool muted;                     /* the runner's own frames are on top: record nothing */
+	uint64_t who;                   /* the thread's index, where a record has it */
+	struct recording_call {         /* the latest C_CALL: for its return. `code` NULL: look its ids up */
+		const void *method, *code;
+		uint64_t who;
+	} call;
 };
 extern __thread struct recording_thread recording_thread
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
@@ -86,7 +95,7 @@ bool recording_thread_slow(struct session *session, uint32_t *index_out);
 static inline bool recording_thread_index(struct session *session, uint32_t *index_out)
 {
 	if (__builtin_expect(recording_thread.serial == session->serial, 1)) {
-		*index_out = recording_thread.index;
+		*index_out = (uint32_t)(recording_thread.who >> SESSION_THREAD_SHIFT);
 		return true;
 	}
 	return recording_thread_slow(session, index_out);
@@ -98,7 +107,8 @@ void recording_mute(bool muted);
 /*
  * The frame of this code and those below it are the runner's: never written as live frames. The code and not
  * the frame, which would keep what is in its variables alive, the program's `__main__` among it.
+ * Takes the reference to `code`, or NULL for none, and gives the one that was set before.
  */
-void recording_set_runner(PyCodeObject *code);
+PyCodeObject *recording_set_runner(PyCodeObject *code);
 
 #endif

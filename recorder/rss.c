@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,14 +19,47 @@ uint32_t rss_footprint_pages;
  * "gap" asks for less than a tenth of the events and was compared with a read at every event: of 7.3 million
  * events of programs under 3.9, 3.11 and 3.12, made to grow and shrink by single pages, none was stale.
  */
-const struct rss_source *const rss_sources[] = { &rss_faults, &rss_gap, &rss_exact, NULL };
+const struct rss_source *const rss_sources[] = { &rss_map, &rss_faults, &rss_gap, &rss_exact, NULL };
 
-static bool start_source(struct rss *rss, const struct rss_source *source)
+/* Whether `name` means `source`, and what it says behind the colon. */
+static bool means(const char *name, const struct rss_source *source, const char **argument_out)
 {
-	*rss = (struct rss){ .source = source, .fd = -1 };
+	const size_t size = strlen(source->name);
+
+	*argument_out = NULL;
+	if (strncmp(name, source->name, size) != 0)
+		return false;
+	if (name[size] == ':' && source->has_argument && name[size + 1])
+		*argument_out = name + size + 1;
+	return name[size] == '\0' || *argument_out;
+}
+
+bool rss_is_source(const char *name)
+{
+	const char *argument;
+
+	if (strcmp(name, "auto") == 0)
+		return true;
+	for (const struct rss_source *const *source = rss_sources; *source; source++)
+		if (means(name, *source, &argument))
+			return strlen(name) < RSS_NAME_MAX;
+	return false;
+}
+
+void rss_refuse(struct rss *rss, const char *reason)
+{
+	snprintf(rss->refused, sizeof(rss->refused), "%s: %s", rss->source->name, reason);
+}
+
+static bool start_source(struct rss *rss, const struct rss_source *source, const char *argument)
+{
+	*rss = (struct rss){ .source = source, .fd = -1, .argument = argument };
 	if (source->start(rss)) {
-		rss->gap_raw = rss->gap_ns;
+		/* What is in a map needs no gap. */
+		rss->gap_raw = rss->map ? RSS_NO_GAP : rss->gap_ns;
 		rss->max_age_raw = rss->max_age_ns ? rss->max_age_ns : UINT64_MAX;
+		rss->argument = NULL;
+		rss->refused[0] = '\0';
 		return true;
 	}
 	rss->source = NULL;
@@ -34,15 +68,26 @@ static bool start_source(struct rss *rss, const struct rss_source *source)
 
 bool rss_start(struct rss *rss, const char *name)
 {
-	const bool any = strcmp(name, "auto") == 0;
+	bool any = strcmp(name, "auto") == 0;
+	const char *argument = NULL;
+	char refused[sizeof(rss->refused)] = "";
 
 	*rss = (struct rss){ .fd = -1 };
-	for (const struct rss_source *const *source = rss_sources; *source; source++)
-		if ((any || strcmp(name, (*source)->name) == 0) && start_source(rss, *source)) {
-			if (!any || !(*source)->worth || (*source)->worth(rss))
+	for (const struct rss_source *const *source = rss_sources; *source; source++) {
+		const bool meant = means(name, *source, &argument);
+		if (!any && !meant)
+			continue;
+		if (start_source(rss, *source, argument)) {
+			if (!any || !(*source)->worth || (*source)->worth(rss)) {
+				memcpy(rss->refused, refused, sizeof(refused));
 				return true;
+			}
 			rss_stop(rss);
+		} else if (meant && (*source)->has_argument) {
+			memcpy(refused, rss->refused, sizeof(refused));
+			any = true;
 		}
+	}
 	return false;
 }
 

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "format/layout.h"
+#include "recorder/rss_map.h"
 
 struct rss;
 
@@ -26,9 +27,19 @@ struct rss;
  * which no machine has been seen to miss a change.
  */
 #define RSS_GAP_MAX_NS 1000
+/* gap_raw of a source that needs none: so far apart only a clock that has gone back seems to be. */
+#define RSS_NO_GAP (UINT64_MAX / 2)
+/* "map": how long a figure stands before it is compared with statm. */
+#define RSS_MAP_CHECK_NS 1000000
+/* Of a map's file, with its NUL. */
+#define RSS_MAP_PATH_MAX 240
+/* "map:" and such a path. */
+#define RSS_NAME_MAX (RSS_MAP_PATH_MAX + 4)
 
 struct rss_source {
 	const char *name;               /* "exact", "gap": what Profile(rss=...) takes */
+	/* "NAME:ARGUMENT" is taken, too; and if it cannot be had, the next that can, instead of an error. */
+	bool has_argument;
 	enum mt_rss_source id;          /* for the trace's header */
 	/* Prepare `rss`; false if this machine or kernel cannot do it (the next row is tried). */
 	bool (*start)(struct rss *rss);
@@ -56,8 +67,24 @@ struct rss {
 	uint64_t gap_raw, max_age_raw;
 	uint32_t granularity_pages;     /* step of the source's figure; 0 unknown */
 	uint64_t asked_raw;             /* when the kernel was asked last */
+	/*
+	 * Whether there is something to look at besides the clock; and MT_FLAG_RSS_READ if that look is a reading
+	 * of RSS itself, for records that are not due for more.
+	 */
+	bool watched;
+	unsigned unasked_flag;
 	uint32_t faults;                /* 0, or the generation of the threads' fault counters in use */
+	const volatile struct rss_map_slot *map;        /* our slot in the map; NULL: no map */
+	uint32_t map_pages;             /* what was in it at the last look */
 	uint64_t gap_alone_ns;          /* "faults": the gap where faults are not counted */
+
+	uint32_t map_id;                /* "map": that the slot must have to be ours */
+	uint32_t map_checked_pages, statm_checked, map_strikes;
+	bool map_checked;               /* there are such figures, of the last comparison */
+	bool statm_exact;               /* statm moves by single pages, too */
+
+	const char *argument;           /* of the name, for start(); NULL: none */
+	char refused[128];              /* why the source that was asked for is not the one in use; empty: it is */
 
 	int fd;                         /* /proc/self/statm, kept open; -1 none */
 	dev_t device;                   /* identity of `fd` */
@@ -69,8 +96,15 @@ struct rss {
 /* All sources, best first; ends with NULL. */
 extern const struct rss_source *const rss_sources[];
 
-/* Start `name` ("auto": the first that works). false: unknown name or none works. */
+/*
+ * Start `name` ("auto": the first that works; "map" or "map:FILE": or else as "auto", and `refused` says why). false: unknown
+ * name or none works.
+ */
 bool rss_start(struct rss *rss, const char *name);
+/* Whether rss_start() knows `name`. */
+bool rss_is_source(const char *name);
+/* For start() that fails: the reason, for `refused`. */
+void rss_refuse(struct rss *rss, const char *reason);
 void rss_stop(struct rss *rss);
 
 /*
@@ -90,10 +124,16 @@ static inline bool rss_faulted(uint32_t generation)
 	return rss_thread_faults.generation != generation || *rss_thread_faults.head != rss_thread_faults.seen;
 }
 
+/* What is watched has moved. */
+static inline bool rss_moved(const struct rss *rss)
+{
+	return rss->map ? rss_map_pages(rss->map) != rss->map_pages : rss->faults && rss_faulted(rss->faults);
+}
+
 /* Whether an event at `raw` has to ask, when the one before it was done at `last_raw`. */
 static inline bool rss_due(const struct rss *rss, uint64_t last_raw, uint64_t raw)
 {
-	if (rss->faults && rss_faulted(rss->faults))
+	if (__builtin_expect(rss->watched, 0) && rss_moved(rss))
 		return true;
 	return raw - last_raw >= rss->gap_raw || raw - rss->asked_raw >= rss->max_age_raw;
 }
@@ -112,6 +152,7 @@ uint32_t rss_kernel_pages(void);
 uint64_t rss_kernel_peak_bytes(void);
 
 /* The rows, each in a file of its own. */
+extern const struct rss_source rss_map;
 extern const struct rss_source rss_exact;
 extern const struct rss_source rss_faults;
 extern const struct rss_source rss_gap;

@@ -139,6 +139,7 @@ static bool faults_start(struct rss *rss)
 		return false;
 	}
 	rss->faults = counters.generation;
+	rss->watched = true;
 	errno = saved;
 	return true;
 }
@@ -156,6 +157,7 @@ static bool faults_update(struct rss *rss)
 		if (!open_ring()) {
 			/* Not for this thread: then without, for all, more often than the header says. */
 			rss->faults = 0;
+			rss->watched = false;
 			rss->gap_raw = rss->gap_raw / rss->gap_ns * rss->gap_alone_ns;
 		}
 		errno = saved;

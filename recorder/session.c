@@ -10,13 +10,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "format/names.h"
@@ -69,7 +73,6 @@ static uint64_t arena_room(const struct session *session)
 /* Where the next slow step is to be. */
 static void set_limit(struct session *session)
 {
-	const uint64_t head = session->ring.head;
 	const uint64_t room = ring_room(session);
 	const uint64_t waiting = session->ring.mask + 1 - room;
 	uint64_t step = MT_BLOCK_RECORDS / 4;
@@ -78,11 +81,13 @@ static void set_limit(struct session *session)
 		flusher_wake(&session->flusher);
 	else if (MT_BLOCK_RECORDS - waiting > step)
 		step = MT_BLOCK_RECORDS - waiting;
-	session->ring.limit = head + (step < room ? step : room);
+	ring_allow(&session->ring, step < room ? step : room);
 }
 
-static void unpark(struct session *session)
+void session_unpark(struct session *session)
 {
+	if (!session->parked)
+		return;
 	/* Without a thread (no more allowed?) the ring fills up and it is tried again then. */
 	if (flusher_run(&session->flusher) == 0)
 		session->parked = false;
@@ -102,8 +107,7 @@ static bool wait_for_flusher(struct session *session)
 	session->freed_seen = freed;
 	if (session->waited || flusher_trouble(flusher))
 		return false;
-	if (session->parked)
-		unpark(session);
+	session_unpark(session);
 	session->waited = true;
 	flusher_wake(flusher);
 	return !session->parked && flusher_wait_freed(flusher, freed, SESSION_WAIT_NS);
@@ -132,6 +136,7 @@ static void put_losses(struct session *session)
 			while (session->untold[i][j]) {
 				const uint64_t value = session->untold[i][j] > UINT32_MAX ? UINT32_MAX
 											  : session->untold[i][j];
+				ring_allow(&session->ring, 1);
 				ring_put(&session->ring, (struct mt_record){
 					.w0 = clock | MT_KIND_META << 5 | (j ? MT_FLAG_EXTRA : 0),
 					.w1 = (uint64_t)MT_THREAD_UNKNOWN << 48 | (uint64_t)(i + 1) << 24 |
@@ -164,8 +169,9 @@ bool session_make_room(struct session *session, unsigned kind_flags)
 {
 	const int saved = errno;
 
-	if (session->parked)
-		unpark(session);
+	if (session->on_slow_step)
+		session->on_slow_step(session);
+	session_unpark(session);
 	const bool room = tell_losses(session, 1);
 	if (!room)
 		session_lose(session, MT_LOST_RING_FULL, kind_flags);
@@ -180,11 +186,10 @@ uint64_t session_ask_rss(struct session *session, uint64_t raw)
 	if (raw < last_raw)
 		raw = last_raw = clock_step_back(&session->clock, last_raw, raw);
 	session->last_raw = raw;
-	session->read_flag = 0;
+	session->read_flag = session->rss.unasked_flag;
 	if (!rss_due(&session->rss, last_raw, raw))
 		return raw;
-	if (session->rss.source->update(&session->rss))
-		session->read_flag = MT_FLAG_RSS_READ;
+	session->read_flag = session->rss.source->update(&session->rss) ? MT_FLAG_RSS_READ : 0;
 	const uint64_t done_raw = clock_raw(&session->clock);
 	if (done_raw > raw)
 		session->last_raw = done_raw;
@@ -203,6 +208,7 @@ void session_lose(struct session *session, enum mt_lost reason, unsigned kind_fl
 	_Atomic uint64_t *lost = &session->page->lost[reason - 1];
 	/* One writer: no need to lock the bus. */
 	atomic_store_explicit(lost, atomic_load_explicit(lost, memory_order_relaxed) + 1, memory_order_relaxed);
+	session->lost[reason - 1]++;
 	session->untold[reason - 1][!numbered]++;
 	session->numbered_lost += numbered;
 	session->pending = true;
@@ -348,8 +354,7 @@ bool session_flush(struct session *session, uint64_t timeout_ns)
 	const uint64_t defs = atomic_load_explicit(&page->defs_committed, memory_order_acquire);
 	uint64_t passed = 0;
 
-	if (session->parked)
-		unpark(session);
+	session_unpark(session);
 	flusher_want(flusher);
 	for (;;) {
 		const uint32_t freed = atomic_load_explicit(&flusher->freed, memory_order_acquire);
@@ -367,19 +372,52 @@ bool session_flush(struct session *session, uint64_t timeout_ns)
  * Files
  */
 
-/* O_EXCL and O_NOFOLLOW: nothing that anybody has put there is opened, whatever it is. 0600 by any umask. */
-static int create_file(const char *path)
+/* A file without a name in the directory of `path`; -1 where there is no such thing, or no way to name it later. */
+static int create_unnamed(const char *path)
 {
-	const int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0600);
+	char directory[PATH_MAX + sizeof(TAIL_SUFFIX)];
+	const char *const slash = strrchr(path, '/');
+
+	if (!slash || access("/proc/self/fd", X_OK) != 0)
+		return -1;
+	memcpy(directory, path, (size_t)(slash - path) + 1);
+	directory[slash - path + 1] = '\0';
+	return open(directory, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+}
+
+/*
+ * O_EXCL and O_NOFOLLOW: nothing that anybody has put there is opened, whatever it is. 0600 by any umask.
+ * With `named` false it has no name until name_file().
+ *
+ * The lock tells others that somebody writes here. It belongs to what is open, not to the process: it
+ * lasts until the last descriptor is closed and the last mapping is gone, which the kernel sees to however we end.
+ * A file system without locks has none.
+ */
+static int create_file(const char *path, bool named)
+{
+	const int fd = named ? open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0600)
+			     : create_unnamed(path);
 
 	if (fd >= 0 && fchmod(fd, 0600) != 0) {
 		const int error = errno;
 		close(fd);
-		unlink(path);
+		if (named)
+			unlink(path);
 		errno = error;
 		return -1;
 	}
+	if (fd >= 0)
+		flock(fd, LOCK_EX | LOCK_NB);
 	return fd;
+}
+
+/* Give a file from create_unnamed() its name; false with errno, EEXIST if that is taken. */
+static bool name_file(int fd, const char *path)
+{
+	char link[32];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0;
 }
 
 static int move_up(int fd)
@@ -399,7 +437,8 @@ static bool populate(void *memory, size_t size)
 
 	madvise(memory, size, MADV_NOHUGEPAGE);
 	if (madvise(memory, size, MADV_POPULATE_WRITE) != 0) {
-		if (errno != EINVAL)
+		/* Old kernels do not know it, sandboxes refuse it. */
+		if (errno != EINVAL && errno != EPERM && errno != EACCES && errno != ENOSYS)
 			return false;
 		for (size_t i = 0; i < size; i += step)
 			((volatile uint8_t *)memory)[i] = 0;
@@ -432,7 +471,7 @@ static void *map_tail(struct session *session, const char **what_out)
 	void *memory = NULL;
 
 	*what_out = "open";
-	const int fd = create_file(session->tail_path);
+	const int fd = create_file(session->tail_path, session->named);
 	if (fd < 0)
 		return NULL;
 	*what_out = "fallocate";
@@ -447,12 +486,14 @@ static void *map_tail(struct session *session, const char **what_out)
 			memory = NULL;
 	}
 	const int error = errno;
-	close(fd);
 	if (memory) {
 		session->tail_device = status.st_dev;
 		session->tail_inode = status.st_ino;
+		session->tail_fd = fd;
 	} else {
-		unlink(session->tail_path);
+		close(fd);
+		if (session->named)
+			unlink(session->tail_path);
 	}
 	errno = error;
 	return memory;
@@ -535,6 +576,7 @@ static struct session *make_session(const char *path)
 	session->flusher.room = work + plan.flusher_room;
 	session->flusher.room_size = SESSION_ITEM_MAX;
 	session->flusher.fd = -1;
+	session->tail_fd = -1;
 	session->rss.fd = -1;
 	return session;
 }
@@ -589,6 +631,14 @@ static void init_tail(struct session *session)
 
 	memcpy(spec.uuid, session->uuid, sizeof(spec.uuid));
 	mt_tail_page_init(session->page, &spec);
+	memcpy(session->page_head, session->page, sizeof(session->page_head));
+	session->guard.head = session->page_head;
+	session->guard.head_size = sizeof(session->page_head);
+	session->guard.start = session->page;
+	session->guard.size = session->page_size;
+	/* Without a handler a tail that is cut short ends the program; better than no tail for all the others. */
+	if (session->crash_safe)
+		guard_add(&session->guard);
 	session->ring = (struct ring){
 		.records = mt_tail_ring(session->page),
 		.page = session->page,
@@ -632,6 +682,12 @@ static void put_rss_parameters(struct mt_out *out, const struct rss *rss)
 	mt_tlv_put(out, MT_TLV_RSS_PARAMETERS, bytes, sizeof(bytes));
 }
 
+static void put_rss_refused(struct mt_out *out, const struct rss *rss)
+{
+	if (rss->refused[0])
+		mt_tlv_put(out, MT_TLV_RSS_REFUSED, rss->refused, strlen(rss->refused));
+}
+
 static void put_footprint(struct mt_out *out)
 {
 	uint8_t bytes[8];
@@ -660,6 +716,7 @@ static enum mt_status write_header(struct session *session, const struct session
 	put_calibration(tlvs, &session->clock);
 	put_footprint(tlvs);
 	put_rss_parameters(tlvs, &session->rss);
+	put_rss_refused(tlvs, &session->rss);
 	put_crash_safety(tlvs, session, reason);
 	host_append(tlvs, spec->tlvs, spec->tlvs_size);
 
@@ -709,6 +766,7 @@ static void unmap(struct session *session, bool keep_stack)
 	const size_t page_size = session->page ? session->page_size : 0;
 	const bool counted = session->footprint_pages != 0;
 
+	guard_remove(&session->guard);
 	if (session->page)
 		munmap(session->page, session->page_size);
 	munmap(session->work, work_size);
@@ -746,13 +804,14 @@ static bool start_clock_and_rss(struct session *session, const struct session_sp
 		errno = ENOTSUP;
 		return false;
 	}
-	session->rss.gap_raw = clock_raw_of_ns(&session->clock, session->rss.gap_ns);
+	if (session->rss.gap_raw != RSS_NO_GAP)
+		session->rss.gap_raw = clock_raw_of_ns(&session->clock, session->rss.gap_ns);
 	if (session->rss.max_age_ns)
 		session->rss.max_age_raw = clock_raw_of_ns(&session->clock, session->rss.max_age_ns);
 	return true;
 }
 
-static bool start_flusher(struct session *session)
+static bool start_flusher(struct session *session, const struct session_spec *spec)
 {
 	struct flusher *flusher = &session->flusher;
 	struct stat status;
@@ -766,6 +825,11 @@ static bool start_flusher(struct session *session)
 	flusher->clock = &session->clock;
 	flusher->rss = &session->rss;
 	flusher->path = session->path;
+	flusher->size_max = spec->size_max;
+	flusher->keep_free = spec->keep_free;
+	flusher->has_tail = session->crash_safe;
+	flusher->gone = session->crash_safe ? &session->guard.gone : NULL;
+	flusher->on_beat = spec->on_beat;
 	flusher->device = status.st_dev;
 	flusher->inode = status.st_ino;
 	errno = flusher_run(flusher);
@@ -780,14 +844,18 @@ static bool start_recording(struct session *session, const struct session_spec *
 	char reason[100] = "";
 
 	session->owner_pid = (uint32_t)getpid();
+	session->on_slow_step = spec->on_slow_step;
 	make_uuid(session->uuid);
+	errno = ENOSPC;
+	if (spec->keep_free && flusher_too_full(session->flusher.fd))
+		return false;
 	if (!make_rings(session, reason, sizeof(reason)))
 		return false;
 	if (!start_clock_and_rss(session, spec))
 		return false;
 	init_tail(session);
 	errno = ENOMEM;
-	if (!session->sealer || !start_flusher(session))
+	if (!session->sealer || !start_flusher(session, spec))
 		return false;
 	tlvs = mt_out_over(session->flusher.room, TLVS_ROOM);
 	host_describe(&tlvs);
@@ -802,6 +870,25 @@ static bool start_recording(struct session *session, const struct session_spec *
 	return write_header(session, spec, &tlvs, reason) == MT_OK;
 }
 
+/*
+ * The files get their names when all that a reader wants is in them: whoever dies before leaves nothing. The trace
+ * comes first, as it can be read without its tail, and a tail without its trace would be in the way.
+ */
+static bool name_files(struct session *session)
+{
+	if (!session->named) {
+		if (!name_file(session->flusher.fd, session->path))
+			return false;
+		session->named = true;
+		if (session->crash_safe && !name_file(session->tail_fd, session->tail_path))
+			return false;
+	}
+	if (session->tail_fd >= 0)
+		close(session->tail_fd);
+	session->tail_fd = -1;
+	return true;
+}
+
 /* Undo session_start(), as far as it came. */
 static void discard(struct session *session)
 {
@@ -813,33 +900,100 @@ static void discard(struct session *session)
 	id_table_release(&session->threads);
 	if (session->flusher.fd >= 0) {
 		close(session->flusher.fd);
-		unlink(session->path);
+		if (session->named)
+			unlink(session->path);
 	}
+	if (session->tail_fd >= 0)
+		close(session->tail_fd);
 	remove_tail(session);
 	unmap(session, false);
 	errno = error;
 }
 
-struct session *session_start(const struct session_spec *spec)
+static bool is_there(const char *path)
 {
-	static uint32_t serial;
-	char path[PATH_MAX + sizeof(TAIL_SUFFIX)];
-	const uint32_t before = rss_kernel_pages();
+	struct stat status;
 
-	if (!absolute_path(spec->path, path, sizeof(path)))
-		return NULL;
-	struct session *session = make_session(path);
+	return lstat(path, &status) == 0;
+}
+
+/* `path` is absolute. */
+static struct session *start(const struct session_spec *spec, const char *path, bool named)
+{
+	const uint32_t before = rss_kernel_pages();
+	struct session *const session = make_session(path);
+
 	if (!session)
 		return NULL;
-	const int fd = create_file(session->path);
-	if (fd >= 0)
-		session->flusher.fd = move_up(fd);
-	if (fd < 0 || !start_recording(session, spec, before)) {
+	session->named = named;
+	if (is_there(session->path) || is_there(session->tail_path)) {
+		errno = EEXIST;
 		discard(session);
 		return NULL;
 	}
+	const int fd = create_file(session->path, named);
+	if (fd >= 0)
+		session->flusher.fd = move_up(fd);
+	if (fd < 0 || !start_recording(session, spec, before) || !name_files(session)) {
+		discard(session);
+		return NULL;
+	}
+	return session;
+}
+
+/*
+ * A limit on file sizes (RLIMIT_FSIZE) is an error to us and not the signal whose default action ends a program.
+ * The kernel sends it to the thread that wrote.
+ */
+static void block_xfsz(sigset_t *saved_out)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGXFSZ);
+	pthread_sigmask(SIG_BLOCK, &set, saved_out);
+}
+
+static void unblock_xfsz(const sigset_t *saved)
+{
+	const struct timespec none = { 0 };
+	const int error = errno;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGXFSZ);
+	/* One that was blocked before is the program's to take. */
+	if (!sigismember(saved, SIGXFSZ))
+		sigtimedwait(&set, NULL, &none);
+	pthread_sigmask(SIG_SETMASK, saved, NULL);
+	errno = error;
+}
+
+static struct session *start_either(const struct session_spec *spec)
+{
+	static uint32_t serial;
+	char path[PATH_MAX + sizeof(TAIL_SUFFIX)];
+
+	if (!absolute_path(spec->path, path, sizeof(path)))
+		return NULL;
+	struct session *session = start(spec, path, false);
+	/* Whatever it was: there are file systems without unnamed files, or without links. */
+	if (!session && errno != EEXIST)
+		session = start(spec, path, true);
+	if (!session)
+		return NULL;
 	session->serial = ++serial ? serial : ++serial;
 	set_limit(session);
+	return session;
+}
+
+struct session *session_start(const struct session_spec *spec)
+{
+	sigset_t saved;
+
+	block_xfsz(&saved);
+	struct session *const session = start_either(spec);
+	unblock_xfsz(&saved);
 	return session;
 }
 
@@ -855,7 +1009,7 @@ void session_quiesce(struct session *session)
 
 enum mt_status session_finish(struct session *session, enum mt_end_reason reason)
 {
-	const struct mt_end end = { .reason = reason };
+	struct mt_end end = { .reason = reason };
 	struct flusher *flusher = &session->flusher;
 
 	/* Losses that found no room get it once the ring has been written out. */
@@ -866,11 +1020,48 @@ enum mt_status session_finish(struct session *session, enum mt_end_reason reason
 			flusher_step(flusher, true);
 		tell_losses(session, 0);
 	}
+	/* The thread has it blocked; this one may have to write itself. */
+	sigset_t saved;
+	block_xfsz(&saved);
+	end.records = session->ring.head;
+	end.events = session_events(session);
+	memcpy(end.lost, session->lost, sizeof(end.lost));
 	const enum mt_status status = flusher_finish(flusher, &end);
+	unblock_xfsz(&saved);
 	if (status == MT_OK)
 		remove_tail(session);
 	session->file_bytes = session->sink.sink.size;
 	return status;
+}
+
+char *session_complaint(const struct session *session, enum mt_status status, char *room, size_t size)
+{
+	const struct flusher *const flusher = &session->flusher;
+	const uint64_t lost = session->lost[MT_LOST_DISK - 1] + flusher->dropped;
+	const char *const what = strerror(atomic_load_explicit(&flusher->error, memory_order_relaxed));
+
+	struct stat file;
+
+	room[0] = '\0';
+	if (fstat(flusher->fd, &file) == 0 && file.st_dev == flusher->device && file.st_ino == flusher->inode &&
+	    file.st_nlink == 0)
+		snprintf(room, size, "somebody has deleted the trace");
+	else if (flusher->cut)
+		snprintf(room, size, "recording ended: somebody has cut the trace short");
+	else if (flusher->gone && atomic_load(flusher->gone))
+		snprintf(room, size, "recording ended: somebody has cut the tail short; lost: %" PRIu64 " records", lost);
+	else if (flusher->ended == MT_END_SIZE_LIMIT)
+		snprintf(room, size, "recording ended: the trace has reached its bound of %" PRIu64 " bytes",
+			 flusher->size_max);
+	else if (flusher->ended == MT_END_DISK_FULL)
+		snprintf(room, size, "recording ended: less than %d %% of the file system is free "
+			 "(max_size sets another bound)", 100 / FLUSHER_FREE_PART);
+	else if (status != MT_OK)
+		snprintf(room, size, "%s; lost: %" PRIu64 " records%s", what, lost,
+			 session->crash_safe ? ", others are in the tail beside it" : "");
+	else if (lost)
+		snprintf(room, size, "%s; lost: %" PRIu64 " records", what, lost);
+	return room;
 }
 
 static void close_trace(struct session *session)

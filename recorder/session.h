@@ -19,6 +19,7 @@
 
 #include "recorder/clock.h"
 #include "recorder/flusher.h"
+#include "recorder/guard.h"
 #include "recorder/id_table.h"
 #include "recorder/ring.h"
 #include "recorder/rss.h"
@@ -33,6 +34,8 @@
 #define SESSION_WAIT_NS         10000000U
 
 /* What a recording is to be. Strings and TLV bytes are borrowed for the call. */
+struct session;
+
 struct session_spec {
 	const char *path;               /* of the trace; must not exist */
 	uint64_t default_min_drss_bytes;
@@ -41,6 +44,14 @@ struct session_spec {
 	enum mt_hook hook;
 	uint32_t python_hexversion;
 	uint32_t build_bits;
+	uint64_t size_max;              /* bytes of the trace; 0: no bound */
+	bool keep_free;                 /* a part of the file system (FLUSHER_FREE_PART) */
+	/*
+	 * Called under the GIL, in the middle of an event, at least once in a quarter of a block: for what is to be looked at now
+	 * and then. If the recording cannot go on (flusher_ended()) it wants to be finished. NULL: nobody to tell.
+	 */
+	void (*on_slow_step)(struct session *session);
+	bool (*on_beat)(bool recorded); /* see flusher.h */
 	/* Encoded TLVs of what only the caller knows: argv, executable, version, message, parent, coverage. */
 	const uint8_t *tlvs;
 	size_t tlvs_size;
@@ -58,6 +69,7 @@ struct session {
 
 	/* Losses not yet told by a LOST record, by reason - 1; [1]: those that take no number. */
 	uint64_t untold[MT_LOST_COUNT][2];
+	uint64_t lost[MT_LOST_COUNT];   /* what is in the page too, and stays when that is taken away */
 	bool pending;                   /* some of them are not 0 */
 	bool waited;                    /* has waited for room since the flusher last freed some */
 	bool parked;                    /* the flusher has been halted for a fork */
@@ -69,6 +81,10 @@ struct session {
 	struct strings *strings;
 	struct id_table cfuncs;         /* the hook's to use */
 	struct id_table threads;
+	/* interpreters.c's to use. */
+	uint64_t interpreter_looked;    /* ring.head at the last look, + 1 */
+	uint32_t interpreter_told;      /* the highest id that has a record */
+	bool interpreter_unknown;       /* there is a record of one whose id is not known */
 	uint64_t defs_head;
 
 	/* Cold. */
@@ -82,8 +98,13 @@ struct session {
 	struct mt_sink_file sink;
 	struct mt_writer writer;
 	struct flusher flusher;
+	struct guard guard;             /* of `page`, if it is a file's */
+	uint8_t page_head[offsetof(struct mt_tail_page, committed)];    /* what does not change in it */
+	void (*on_slow_step)(struct session *session);
 	uint32_t footprint_pages;       /* what starting added to RSS */
 	bool crash_safe;                /* there is a tail */
+	bool named;                     /* the trace has its name */
+	int tail_fd;                    /* while starting; else -1 */
 	uint64_t file_bytes;            /* after session_finish() */
 	uint32_t owner_pid;
 	uint8_t uuid[MT_UUID_SIZE];
@@ -94,7 +115,8 @@ struct session {
 
 /*
  * Make the files, start the flusher, write the header. Returns NULL with errno: EEXIST if the trace
- * or its tail exists, or whatever the kernel said. Nothing is left behind then.
+ * or its tail exists, or whatever the kernel said. Nothing is left behind then, nor by a process that is
+ * killed before it is done, where the file system has files without names (O_TMPFILE): they get them last.
  *
  * A tail without a trace is what is left of a crashed recording whose trace was removed: not ours to
  * delete, and not to be taken for the new recording's.
@@ -104,11 +126,18 @@ struct session *session_start(const struct session_spec *spec);
 /*
  * End: under the GIL session_quiesce() puts what is pending; then, without the GIL,
  * session_finish() writes out everything, the end mark included, and removes the tail (unless something
- * could not be written: then it stays, and mtdump joins it). MT_OK, or what went wrong.
+ * could not be written: then it stays, and mtdump joins it). MT_OK, or what went wrong. A recording that could
+ * not go on (flusher_ended()) has the reason for that in its end mark instead of `reason`.
  * Then session_free(), under the GIL again.
  */
 void session_quiesce(struct session *session);
 enum mt_status session_finish(struct session *session, enum mt_end_reason reason);
+
+/*
+ * After session_finish(), whose result `status` is: one line about what a full or failing disk, a bound or
+ * somebody else has done to the recording, without its name; empty if there is nothing to say. Returns `room`.
+ */
+char *session_complaint(const struct session *session, enum mt_status status, char *room, size_t size);
 void session_free(struct session *session);
 
 /*
@@ -118,10 +147,13 @@ void session_free(struct session *session);
 void session_abandon(struct session *session);
 
 /*
- * Before a fork: end the thread, keep the recording. It starts again at a slow step, but not for the
+ * Before a fork, and in its child: end the thread, keep the recording. It starts again at a slow step, but not for the
  * first few events: Python 3.12 and later count threads after the fork too.
  */
 void session_park(struct session *session);
+
+/* Start the thread again, now. */
+void session_unpark(struct session *session);
 
 /* Numbered events so far, lost ones included: the next one's number. */
 static inline uint64_t session_events(const struct session *session)
@@ -140,6 +172,20 @@ uint64_t session_ask_rss(struct session *session, uint64_t raw);
 
 /* Count an event that could not be recorded. */
 __attribute__((cold)) void session_lose(struct session *session, enum mt_lost reason, unsigned kind_flags);
+
+/* Who: thread, callee and code, as they stand in a record. */
+#define SESSION_THREAD_SHIFT 48
+#define SESSION_CALLEE_SHIFT 24
+
+static inline __attribute__((always_inline)) struct mt_record session_record(const struct session *session,
+				unsigned kind_flags, uint64_t raw, uint64_t who, uint32_t lasti)
+{
+	return (struct mt_record){
+		.w0 = clock_ticks(&session->clock, raw) << 8 | kind_flags,
+		.w1 = who,
+		.w2 = (uint64_t)lasti << 32 | rss_pages(&session->rss),
+	};
+}
 
 /*
  * Record one event now. `kind_flags` is kind << 5 | flags, best a constant. Defined in the header to be
@@ -162,12 +208,34 @@ static inline __attribute__((always_inline)) void session_event(struct session *
 		kind_flags |= session->read_flag;
 	} else {
 		session->last_raw = raw;
+		kind_flags |= session->rss.unasked_flag;
 	}
-	ring_put(&session->ring, (struct mt_record){
-		.w0 = clock_ticks(&session->clock, raw) << 8 | kind_flags,
-		.w1 = (uint64_t)thread << 48 | (uint64_t)callee << 24 | code,
-		.w2 = (uint64_t)lasti << 32 | rss_pages(&session->rss),
-	});
+	const uint64_t who = (uint64_t)thread << SESSION_THREAD_SHIFT | (uint64_t)callee << SESSION_CALLEE_SHIFT | code;
+	ring_put(&session->ring, session_record(session, kind_flags, raw, who, lasti));
+}
+
+/*
+ * The commonest of events, without a call: there is room, the clock is the TSC, and RSS is not due. False otherwise,
+ * and nothing is done: then it is session_event()'s.
+ */
+static inline __attribute__((always_inline)) bool session_event_quickly(struct session *session, unsigned kind_flags,
+									uint64_t who, uint32_t lasti)
+{
+#if defined(__x86_64__)
+	if (!ring_has_room(&session->ring) || __builtin_expect(session->clock.id != MT_CLOCK_TSC, 0))
+		return false;
+	const uint64_t raw = __rdtsc();
+	if (__builtin_expect(rss_due(&session->rss, session->last_raw, raw), 0))
+		return false;
+	if (!mt_kind_flags_default(kind_flags >> 5, kind_flags & 31))
+		session->unnumbered++;
+	session->last_raw = raw;
+	ring_put(&session->ring, session_record(session, kind_flags | session->rss.unasked_flag, raw, who, lasti));
+	return true;
+#else
+	(void)session, (void)kind_flags, (void)who, (void)lasti;
+	return false;
+#endif
 }
 
 /* A META record; `string` is an id or, for LOST, the reason. */
