@@ -27,6 +27,21 @@ const struct option_spec charges_option_rows[] = {
 	{ 0 },
 };
 
+bool charges_parse(const struct command *command, const char *title, const struct option_spec *rows, void *target,
+		   struct charges_options *options, struct out_options *out_options, int argc, char **argv,
+		   int *first_out)
+{
+	const struct option_table tables[] = {
+		{ title, rows, target },
+		{ "filters", charges_option_rows, options },
+		{ "speed", pool_option_rows, &options->pool },
+		{ "output", out_option_rows, out_options },
+		{ 0 },
+	};
+	return options_parse_traces(command, tables, argc, argv, first_out) &&
+	       filter_options_check(&options->filter, TIMELINE_PROCESS);
+}
+
 /*
  * Numbers found by a number
  */
@@ -114,16 +129,21 @@ static bool find_line(struct charges *charges, uint32_t function, int32_t line, 
 	return true;
 }
 
+uint32_t charges_python_node(const struct charges *charges, uint32_t node)
+{
+	const struct tree_node *nodes = charges->tree->nodes;
+	for (; node != TREE_ROOT; node = nodes[node].parent) {
+		const enum function_sort sort = functions_get(charges->functions, nodes[node].function)->sort;
+		if (sort != FUNCTION_C && sort != FUNCTION_TYPE)
+			break;
+	}
+	return node;
+}
+
 /* The Python function that is running, or calls the C function that is. */
 static uint32_t python_function(const struct charges *charges, uint32_t node)
 {
-	for (; node != TREE_ROOT; node = charges->tree->nodes[node].parent) {
-		const uint32_t function = charges->tree->nodes[node].function;
-		const enum function_sort sort = functions_get(charges->functions, function)->sort;
-		if (sort != FUNCTION_C && sort != FUNCTION_TYPE)
-			return function;
-	}
-	return FUNCTIONS_ALL;
+	return charges->tree->nodes[charges_python_node(charges, node)].function;
 }
 
 static bool line_of(struct charges *charges, const struct stacks_stretch *stretch, uint32_t *index_out)
@@ -138,7 +158,7 @@ static bool line_of(struct charges *charges, const struct stacks_stretch *stretc
 		return false;
 	if (!table->by_place.keys[slot]) {
 		const uint32_t function = functions_of_code(charges->functions, table->names, stretch->code);
-		if (!find_line(charges, function, mt_code_line(code, stretch->lasti), index_out))
+		if (!find_line(charges, function, stacks_line(code, stretch->lasti), index_out))
 			return false;
 		table->by_place.keys[slot] = key;
 		table->by_place.values[slot] = *index_out;
@@ -243,7 +263,7 @@ static bool add_trace(struct charges *charges, const char *path, struct stream *
 }
 
 /* One trace. False without memory. */
-static bool read_trace(struct charges *charges, const char *path, charges_each *each, void *context)
+static bool read_trace(struct charges *charges, const char *path, const struct charges_want *want)
 {
 	const struct stream_options stream_options = { .threads = pool_threads(&charges->options->pool) };
 	struct stream *stream = stream_open(path, &stream_options);
@@ -261,35 +281,48 @@ static bool read_trace(struct charges *charges, const char *path, charges_each *
 		message_trace_error(path, UINT64_MAX, MT_ERR_NO_MEMORY, NULL);
 		good = false;
 	}
-	if (good && each)
-		each(context, charges, &charges->traces[charges->trace_count - 1], stream);
+	if (good && want->each)
+		want->each(want->context, charges, &charges->traces[charges->trace_count - 1], stream);
 	stream_close(stream);
 	return good;
 }
 
-bool charges_read(struct charges *charges, const struct charges_options *options, char **paths, int count,
-		  bool want_lines, charges_each *each, void *context)
+/* What charges hold while traces are read. */
+static bool prepare(struct charges *charges, const struct charges_want *want, uint32_t node_max,
+		    const struct stacks_options *stacks_options)
 {
+	const struct stacks_sink sink = {
+		.context = want->lines ? charges : want->context, .left = want->left,
+		.stretch = want->lines ? on_stretch : want->stretch,
+	};
+	charges->functions_are_lent = want->functions != NULL;
+	charges->functions = want->functions ? want->functions : functions_new(FUNCTIONS_BY_LINE);
+	charges->tree = tree_new(node_max);
+	if (want->lines)
+		charges->line_table = calloc(1, sizeof(*charges->line_table));
+	if (charges->functions && charges->tree && (!want->lines || charges->line_table))
+		charges->stacks = stacks_new(charges->tree, charges->functions, stacks_options, &sink);
+	return charges->stacks != NULL;
+}
+
+bool charges_read(struct charges *charges, const struct charges_options *options, char **paths, int count,
+		  const struct charges_want *want)
+{
+	static const struct charges_want nothing;
 	*charges = (struct charges){ .options = options };
 	const uint32_t node_max = options->node_max > UINT32_MAX / 4 ? UINT32_MAX / 4
 								     : (uint32_t)options->node_max;
 	const struct stacks_options stacks_options = {
 		.filter = &options->filter, .clock = TIMELINE_PROCESS,
 	};
-	const struct stacks_sink sink = { .context = charges, .stretch = want_lines ? on_stretch : NULL };
-	charges->functions = functions_new(FUNCTIONS_BY_LINE);
-	charges->tree = tree_new(node_max);
-	if (want_lines)
-		charges->line_table = calloc(1, sizeof(*charges->line_table));
-	if (charges->functions && charges->tree)
-		charges->stacks = stacks_new(charges->tree, charges->functions, &stacks_options, &sink);
-	if (!charges->stacks || (want_lines && !charges->line_table)) {
+	want = want ? want : &nothing;
+	if (!prepare(charges, want, node_max, &stacks_options)) {
 		message_trace_error(paths[0], UINT64_MAX, MT_ERR_NO_MEMORY, NULL);
 		return false;
 	}
 	bool good = true;
 	for (int i = 0; good && i < count; i++)
-		good = read_trace(charges, paths[i], each, context);
+		good = read_trace(charges, paths[i], want);
 	stacks_free(charges->stacks);   /* it borrows from this function */
 	charges->stacks = NULL;
 	if (charges->tree->other_calls)
@@ -303,7 +336,8 @@ void charges_release(struct charges *charges)
 {
 	stacks_free(charges->stacks);
 	tree_free(charges->tree);
-	functions_free(charges->functions);
+	if (!charges->functions_are_lent)
+		functions_free(charges->functions);
 	for (size_t i = 0; i < charges->trace_count; i++)
 		free(charges->traces[i].path);
 	free(charges->traces);
@@ -335,6 +369,14 @@ static bool file_matches(struct charges *charges, const char *glob, uint32_t fun
 	const char *path = functions_file(charges->functions, function);
 	const char *last = strrchr(path, '/');
 	return fnmatch(glob, path, FNM_NOESCAPE) == 0 || (last && fnmatch(glob, last + 1, FNM_NOESCAPE) == 0);
+}
+
+bool charges_node_matches(struct charges *charges, uint32_t node)
+{
+	const struct filter_options *filter = &charges->options->filter;
+	return (!filter->function ||
+		charges_name_matches(charges, filter->function, charges->tree->nodes[node].function)) &&
+	       (!filter->file || file_matches(charges, filter->file, python_function(charges, node)));
 }
 
 bool charges_apply_names(struct charges *charges)
@@ -416,7 +458,7 @@ void charges_head_json(const struct charges *charges, struct json *json)
 		json_int(json, "rss_last_bytes", totals->rss_last);
 		json_int(json, "rss_peak_bytes", trace->rss_peak);
 		json_uint(json, "peak_event", trace->peak_number);
-		json_milli(json, "peak_ms", trace->peak_us);
+		json_milli(json, "peak_ms", (int64_t)trace->peak_us);
 		json_int(json, "grown_bytes", totals->grown);
 		json_int(json, "released_bytes", totals->released);
 		json_int(json, "uncertain_grown_bytes", totals->unsure_grown);

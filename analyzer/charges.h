@@ -4,6 +4,7 @@
 #ifndef CHARGES_H
 #define CHARGES_H
 
+#include "analyzer/command.h"
 #include "analyzer/functions.h"
 #include "analyzer/json.h"
 #include "analyzer/options.h"
@@ -20,6 +21,14 @@ struct charges_options {
 
 /* Rows that fill a struct charges_options. */
 extern const struct option_spec charges_option_rows[];
+
+/*
+ * The command line of a verb that reads charges: `rows`, under the heading `title`, fill `target`; the rows above,
+ * --jobs and the output's follow. False if that is the end, which has been told: help, wrong usage, no traces.
+ */
+bool charges_parse(const struct command *command, const char *title, const struct option_spec *rows, void *target,
+		   struct charges_options *options, struct out_options *out_options, int argc, char **argv,
+		   int *first_out);
 
 /* What one trace came to. */
 struct charges_trace {
@@ -63,19 +72,29 @@ struct charges {
 	const struct charges_options *options;
 	struct stacks *stacks;          /* after charges_read(): of the last trace */
 	struct line_table *line_table;
-	bool want_lines;
+	bool functions_are_lent;
 };
 
 /* For the peak: called after each trace, before the next. */
 typedef void charges_each(void *context, struct charges *charges, const struct charges_trace *trace,
 			  struct stream *stream);
 
+/* What is wanted beside the tree; all of it may be 0. */
+struct charges_want {
+	bool lines;                     /* or stretches; not both */
+	struct functions *functions;    /* a table to share with other charges, borrowed; NULL: one of its own */
+	void *context;                  /* of: */
+	charges_each *each;
+	void (*left)(void *context, const struct stacks_left *left);
+	void (*stretch)(void *context, const struct stacks_stretch *stretch);   /* not with `lines` */
+};
+
 /*
- * Read `count` traces. False if none could be read, or memory ran out; all of it has been told. `each` may
+ * Read `count` traces. False if none could be read, or memory ran out; all of it has been told. `want` may
  * be NULL. Release it in any case.
  */
 bool charges_read(struct charges *charges, const struct charges_options *options, char **paths, int count,
-		  bool want_lines, charges_each *each, void *context);
+		  const struct charges_want *want);
 void charges_release(struct charges *charges);
 
 /*
@@ -83,6 +102,12 @@ void charges_release(struct charges *charges);
  * without memory.
  */
 bool charges_apply_names(struct charges *charges);
+
+/* The node itself, or that of the Python function that calls the C function that it is; the root if there is none. */
+uint32_t charges_python_node(const struct charges *charges, uint32_t node);
+
+/* Do --function and --file name the function of this node? */
+bool charges_node_matches(struct charges *charges, uint32_t node);
 
 /* Does the glob match the function's name, or the last part of it? */
 bool charges_name_matches(struct charges *charges, const char *glob, uint32_t function);

@@ -203,12 +203,8 @@ void cmd_dump(const struct command *command, int argc, char **argv)
 	};
 	int first;
 
-	if (options_parse(command, tables, argc, argv, &first) != OPTIONS_OK)
+	if (!options_parse_traces(command, tables, argc, argv, &first))
 		return;
-	if (first == argc) {
-		options_complain_operands(command);
-		return;
-	}
 	struct out *const out = out_open(&out_options);
 	if (!out)
 		return;

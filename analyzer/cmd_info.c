@@ -2,7 +2,7 @@
  * mtdump info: what a trace is, before one looks into it.
  *
  * Everything is gathered into one struct first, so that the two ways to print it say the same.
- * Only one block is decompressed, that of the peak.
+ * Few blocks are decompressed: that of the peak, and those with records about the recording itself.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@
 #include "analyzer/stream.h"
 #include "analyzer/units.h"
 
-enum { TEXT_MAX = 4096, THREADS_SHOWN = 16 };
+enum { TEXT_MAX = 4096, THREADS_SHOWN = 16, INTERPRETERS_SHOWN = 64 };
 
 struct info_options {
 	bool json;
@@ -49,6 +49,11 @@ struct info {
 	struct timeline timeline;
 	uint64_t events_in_file;        /* the others are in the tail */
 	struct peak peak;
+	/* Places where something is missing and the recorder could not say how much, by reason - 1. */
+	uint64_t gaps[MT_LOST_COUNT];
+	/* Those that are not recorded: records of them, and what the first with an id say. */
+	uint64_t interpreters;
+	uint32_t interpreter_ids[INTERPRETERS_SHOWN], interpreter_id_count;
 };
 
 /* ---- words for numbers ---- */
@@ -71,10 +76,6 @@ static const char *const source_words[] = {
 };
 static const char *const hook_words[] = {
 	"other", "PyEval_SetProfile", "PyEval_SetTrace", "sys.monitoring",
-};
-static const char *const end_words[] = {
-	"unknown", "stopped", "program ended", "signal", "disk full", "fork child", "disk error",
-	"format limit",
 };
 static const char *const lost_words[MT_LOST_COUNT] = {
 	"ring full", "definitions full", "disk error", "hook taken away", "fork", "other",
@@ -106,6 +107,29 @@ static void find_in_block(struct peak *peak, const struct mt_block *block, uint3
 	}
 }
 
+static void note_interpreter(struct info *info, uint32_t id)
+{
+	info->interpreters++;
+	if (id != MT_INTERPRETER_UNKNOWN && info->interpreter_id_count < INTERPRETERS_SHOWN)
+		info->interpreter_ids[info->interpreter_id_count++] = id;
+}
+
+/* What the recording says of itself. */
+static void visit_metas(struct info *info, const struct mt_block *block)
+{
+	for (uint32_t i = 0; i < block->zone.n_events; i++) {
+		const uint32_t site = block->site[i];
+		const uint32_t reason = block->site_callee[site], value = block->site_lasti[site];
+		if (block->site_kind[site] >> 5 != MT_KIND_META)
+			continue;
+		if (block->site_code[site] == MT_META_INTERPRETER)
+			note_interpreter(info, value);
+		else if (block->site_code[site] == MT_META_LOST && value == 0 && reason >= 1 &&
+			 reason <= MT_LOST_COUNT)
+			info->gaps[reason - 1]++;
+	}
+}
+
 static void visit_blocks(struct info *info)
 {
 	struct stream_block block;
@@ -113,6 +137,11 @@ static void visit_blocks(struct info *info)
 	while (stream_next(info->stream, &block)) {
 		if (block.offset != UINT64_MAX)
 			info->events_in_file += block.zone.n_default;
+		if (block.zone.kinds[MT_KIND_META]) {
+			const struct mt_block *const sites = stream_decode(info->stream, MT_BLOCK_SITES);
+			if (sites)
+				visit_metas(info, sites);
+		}
 		if (info->peak.known || block.zone.rss_max != info->totals->rss_max)
 			continue;
 		const struct mt_block *const records = stream_decode(info->stream, MT_BLOCK_ALL);
@@ -300,8 +329,9 @@ static void json_recorder(struct json *json, const struct mt_header *header)
 	json_tlv(json, header, "writer", MT_TLV_WRITER);
 	json_string(json, "hook", identifier(WORD(hook_words, header->hook)));
 	json_string(json, "clock", identifier(WORD(clock_words, header->clock_id)));
-	json_milli(json, "tick_ns", (uint64_t)header->tick_num * 1000 / header->tick_den);
+	json_milli(json, "tick_ns", (int64_t)header->tick_num * 1000 / header->tick_den);
 	json_string(json, "rss_source", identifier(WORD(source_words, header->rss_source)));
+	json_tlv(json, header, "rss_refused", MT_TLV_RSS_REFUSED);
 	json_uint(json, "rss_gap_ns", rule.gap_ns);
 	json_uint(json, "rss_max_age_ns", rule.max_age_ns);
 	json_uint(json, "rss_granularity_pages", rule.granularity_pages);
@@ -382,8 +412,10 @@ static void json_threads(struct json *json, const struct info *info)
 	json_array_end(json);
 }
 
-static void json_lost(struct json *json, const struct stream_totals *totals)
+static void json_lost(struct json *json, const struct info *info)
 {
+	const struct stream_totals *const totals = info->totals;
+
 	json_object_begin(json, "lost");
 	json_uint(json, "total", totals->lost_total);
 	json_bool(json, "reasons_known", totals->lost_reasons_known);
@@ -391,6 +423,22 @@ static void json_lost(struct json *json, const struct stream_totals *totals)
 	for (int i = 0; i < MT_LOST_COUNT; i++)
 		json_uint(json, identifier(lost_words[i]), totals->lost[i]);
 	json_object_end(json);
+	json_uint(json, "at_bound", totals->lost_at_bound);
+	json_object_begin(json, "gaps_of_unknown_size");
+	for (int i = 0; i < MT_LOST_COUNT; i++)
+		json_uint(json, identifier(lost_words[i]), info->gaps[i]);
+	json_object_end(json);
+	json_object_end(json);
+}
+
+static void json_interpreters(struct json *json, const struct info *info)
+{
+	json_object_begin(json, "other_interpreters");
+	json_uint(json, "seen", info->interpreters);
+	json_array_begin(json, "ids");
+	for (uint32_t i = 0; i < info->interpreter_id_count; i++)
+		json_uint(json, NULL, info->interpreter_ids[i]);
+	json_array_end(json);
 	json_object_end(json);
 }
 
@@ -406,10 +454,10 @@ static void json_file(struct json *json, const struct info *info)
 	json_string(json, "format", format);
 	json_string(json, "uuid", uuid);
 	json_uint(json, "file_bytes", totals->file_bytes);
-	json_milli(json, "bytes_per_event", centibytes_an_event(info) * 10);
+	json_milli(json, "bytes_per_event", (int64_t)centibytes_an_event(info) * 10);
 	json_bool(json, "closed", totals->closed);
 	json_string(json, "ended",
-		    totals->closed ? identifier(WORD(end_words, totals->end_reason)) : NULL);
+		    totals->closed ? identifier(stream_end_reason(totals->end_reason)) : NULL);
 	json_bool(json, "tail_joined", totals->tail_joined);
 	json_uint(json, "tail_records", totals->tail_records);
 	json_uint(json, "damaged_places", totals->damaged);
@@ -454,7 +502,8 @@ static void print_json(struct out *out, const struct info *info)
 	json_uint(&json, "rss_min_bytes", totals->records ? pages_to_bytes(info, totals->rss_min) : 0);
 	json_uint(&json, "rss_max_bytes", totals->records ? pages_to_bytes(info, totals->rss_max) : 0);
 	json_peak(&json, info);
-	json_lost(&json, totals);
+	json_lost(&json, info);
+	json_interpreters(&json, info);
 	json_threads(&json, info);
 	json_object_end(&json);
 }
@@ -511,7 +560,7 @@ static void text_file(struct out *out, const struct info *info)
 	out_string(out, "\n");
 	label(out, "ended");
 	if (totals->closed)
-		out_printf(out, "closed: %s\n", WORD(end_words, totals->end_reason));
+		out_printf(out, "closed: %s\n", stream_end_reason(totals->end_reason));
 	else if (totals->tail_joined)
 		out_printf(out, "not closed: killed or still running; %" PRIu64 " records from the tail\n",
 			   totals->tail_records);
@@ -554,7 +603,12 @@ static void text_rss_precision(struct out *out, const struct mt_header *header)
 	char text[32];
 
 	label(out, "precision");
-	if (!rule.gap_ns) {
+	if (header->rss_source == MT_RSS_MAP) {
+		out_string(out, "read at every event");
+		if (rule.max_age_ns)
+			out_printf(out, "; compared with statm when it has stood for %s",
+				   units_format_duration(rule.max_age_ns, text, sizeof(text)));
+	} else if (!rule.gap_ns) {
 		out_string(out, "read at every event");
 	} else {
 		out_printf(out, "read when %s have passed since the event before",
@@ -583,8 +637,13 @@ static void text_recorder(struct out *out, const struct mt_header *header)
 	out_printf(out, "%s, clock %s in steps of %" PRIu64 " ns\n", WORD(hook_words, header->hook),
 		   WORD(clock_words, header->clock_id), (uint64_t)header->tick_num / header->tick_den);
 	label(out, "RSS from");
-	out_printf(out, "%s, pages of %" PRIu32 " bytes\n", WORD(source_words, header->rss_source),
+	out_printf(out, "%s, pages of %" PRIu32 " bytes", WORD(source_words, header->rss_source),
 		   header->page_size);
+	if (mt_header_tlv(header, MT_TLV_RSS_REFUSED, &view)) {
+		resolve_escape((const char *)view.data, view.size, text, sizeof(text));
+		out_printf(out, "; not from %s", text);
+	}
+	out_string(out, "\n");
 	text_rss_precision(out, header);
 	if (mt_header_tlv(header, MT_TLV_FOOTPRINT, &view) && view.size >= 8) {
 		label(out, "footprint");
@@ -653,22 +712,39 @@ static void text_peak(struct out *out, const struct info *info)
 				     sizeof(size)));
 }
 
-static void text_lost(struct out *out, const struct stream_totals *totals)
+static void text_counted(struct out *out, const struct stream_totals *totals)
 {
-	label(out, "lost");
-	if (!totals->lost_total) {
-		out_string(out, "nothing\n");
-		return;
-	}
 	out_printf(out, "%" PRIu64 " record%s", totals->lost_total, totals->lost_total == 1 ? "" : "s");
 	const char *before = ": ";
 	for (int i = 0; i < MT_LOST_COUNT; i++) {
-		if (totals->lost[i]) {
-			out_printf(out, "%s%" PRIu64 " %s", before, totals->lost[i], lost_words[i]);
+		const uint64_t count = totals->lost[i] - (i == MT_LOST_DISK - 1 ? totals->lost_at_bound : 0);
+		if (count) {
+			out_printf(out, "%s%" PRIu64 " %s", before, count, lost_words[i]);
 			before = ", ";
 		}
 	}
-	out_string(out, "\n");
+	if (totals->lost_at_bound)
+		out_printf(out, "%s%" PRIu64 " %s", before, totals->lost_at_bound,
+			   stream_end_reason(totals->end_reason));
+}
+
+static void text_lost(struct out *out, const struct info *info)
+{
+	bool something = false;
+
+	label(out, "lost");
+	if (info->totals->lost_total) {
+		text_counted(out, info->totals);
+		something = true;
+	}
+	for (int i = 0; i < MT_LOST_COUNT; i++) {
+		if (!info->gaps[i])
+			continue;
+		out_printf(out, "%sa number that nobody knows, in %" PRIu64 " place%s: %s", something ? "; " : "",
+			   info->gaps[i], info->gaps[i] == 1 ? "" : "s", lost_words[i]);
+		something = true;
+	}
+	out_string(out, something ? "\n" : "nothing\n");
 }
 
 static void text_threads(struct out *out, const struct info *info)
@@ -684,6 +760,21 @@ static void text_threads(struct out *out, const struct info *info)
 	out_string(out, "\n");
 }
 
+static void text_interpreters(struct out *out, const struct info *info)
+{
+	const uint32_t shown = info->interpreter_id_count;
+
+	if (!info->interpreters)
+		return;
+	label(out, "interpreters");
+	out_printf(out, "the main one; not recorded: %s", shown ? "" : "others, whose ids are not known");
+	for (uint32_t i = 0; i < shown; i++)
+		out_printf(out, "%s%" PRIu32, i ? ", " : "", info->interpreter_ids[i]);
+	if (shown && info->interpreters > shown)
+		out_printf(out, " and %" PRIu64 " more", info->interpreters - shown);
+	out_string(out, "\n");
+}
+
 static void print_text(struct out *out, const struct info *info)
 {
 	out_printf(out, "%s\n", message_quote(info->path));
@@ -692,8 +783,9 @@ static void print_text(struct out *out, const struct info *info)
 	text_recorder(out, info->header);
 	text_counts(out, info);
 	text_threads(out, info);
+	text_interpreters(out, info);
 	text_peak(out, info);
-	text_lost(out, info->totals);
+	text_lost(out, info);
 }
 
 /* True if there was something to print; `before` goes in front of it. */
@@ -738,12 +830,8 @@ void cmd_info(const struct command *command, int argc, char **argv)
 	};
 	int first;
 
-	if (options_parse(command, tables, argc, argv, &first) != OPTIONS_OK)
+	if (!options_parse_traces(command, tables, argc, argv, &first))
 		return;
-	if (first == argc) {
-		options_complain_operands(command);
-		return;
-	}
 	struct out *const out = out_open(&out_options);
 	if (!out)
 		return;

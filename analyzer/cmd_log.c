@@ -11,13 +11,14 @@
 #include "analyzer/options.h"
 #include "analyzer/out.h"
 #include "analyzer/pool.h"
-#include "analyzer/render_text.h"
+#include "analyzer/render.h"
 #include "analyzer/resolve.h"
 #include "analyzer/select.h"
 #include "analyzer/stream.h"
 #include "analyzer/timeline.h"
 
 struct log_options {
+	const struct render *render;
 	enum render_text_layout layout;
 	enum timeline_clock clock;
 	enum resolve_paths paths;
@@ -34,6 +35,17 @@ static const char *set_layout(void *field, const char *argument)
 	else
 		return "not one of: fit, fixed";
 	return NULL;
+}
+
+static const char *set_format(void *field, const char *argument)
+{
+	for (const struct render *const *render = renders; *render; render++) {
+		if (!strcmp(argument, (*render)->name)) {
+			*(const struct render **)field = *render;
+			return NULL;
+		}
+	}
+	return "not one of: text, csv, ndjson";
 }
 
 static const char *set_clock(void *field, const char *argument)
@@ -63,6 +75,8 @@ static const char *set_paths(void *field, const char *argument)
 }
 
 static const struct option_spec log_option_rows[] = {
+	{ 0, "format", "NAME", set_format, offsetof(struct log_options, render),
+	  "text (the default), or a row for each line of it with more columns: csv or ndjson", "text csv ndjson" },
 	{ 0, "layout", "NAME", set_layout, offsetof(struct log_options, layout),
 	  "columns that fit the names of the trace (fit, the default), or the 194-byte line (fixed)",
 	  "fit fixed" },
@@ -76,45 +90,40 @@ static const struct option_spec log_option_rows[] = {
 	{ 0 },
 };
 
-/* One trace, which is named `path`, onto `out`. */
-static void print_log(struct stream *stream, const char *path, struct out *out, const struct log_options *options,
-		      const struct filter_options *filter_options)
+/* One trace, which is named `path`, onto `out`; `first`: before all others there. */
+static void print_log(struct stream *stream, const char *path, struct out *out, bool first,
+		      const struct log_options *options, const struct filter_options *filter_options)
 {
 	const struct mt_header *header = stream_header(stream);
 	const struct mt_names *names = stream_names(stream);
-	struct render_text *text = NULL;
 	struct timeline timeline;
 	struct filter filter = { 0 };
+	void *context = NULL;
 	stream_timeline(stream, &timeline, options->clock);
 	struct resolve *resolve = resolve_new(names, options->paths);
 	if (!resolve || !filter_init(&filter, filter_options, header, names, resolve, &timeline))
 		goto out;
 
-	/* On standard input the widest, so that the layout does not depend on what is still to come. */
-	struct render_text_widths widths = render_text_fixed;
-	if (options->layout == RENDER_TEXT_FIT && strcmp(path, "-") != 0)
-		widths = render_text_fit(names, resolve, (uint64_t)stream_totals(stream)->rss_max *
-					 header->page_size, filter_options->types);
-	text = render_text_new(out, resolve, &timeline, header->page_size, &widths);
-	if (!text)
+	const struct render_setup setup = {
+		.out = out, .resolve = resolve, .timeline = &timeline, .header = header, .names = names,
+		.layout = options->layout, .types = filter_options->types, .first = first,
+		/* On standard input the widest, so that the layout does not depend on what is still to come. */
+		.is_whole = strcmp(path, "-") != 0,
+		.rss_bytes_max = (uint64_t)stream_totals(stream)->rss_max * header->page_size,
+	};
+	context = options->render->begin(&setup);
+	if (!context)
 		goto out;
 	if (!filter.thread_found)
 		message_note(stream_path(stream), "no thread '%s'", message_quote(filter_options->thread));
-	const struct select_sink sink = {
-		.context = text,
-		.block = render_text_block,
-		.line = render_text_line,
-		.message = render_text_message,
-		.lost = render_text_lost,
-		.damaged = render_text_damaged,
-		.go_on = render_text_go_on,
-	};
-	render_text_header(text);
+	struct select_sink sink = options->render->sink;
+	sink.context = context;
 	select_run(stream, &filter, &sink, NULL);
 out:
-	if (!text)
+	if (!context)
 		message_trace_error(stream_path(stream), UINT64_MAX, MT_ERR_NO_MEMORY, NULL);
-	render_text_free(text);
+	else
+		options->render->end(context);
 	filter_release(&filter);
 	resolve_free(resolve);
 }
@@ -153,7 +162,7 @@ static void log_beside(const char *path, const struct out_options *out_options,
 		beside.path = name;
 		struct out *out = out_open(&beside);
 		if (out) {
-			print_log(stream, path, out, options, filter_options);
+			print_log(stream, path, out, true, options, filter_options);
 			out_close(out);
 		}
 	} else {
@@ -176,10 +185,10 @@ static void log_together(char **paths, int count, const struct out_options *out_
 		const bool first = !out;
 		if (!out)
 			out = out_open(out_options);
-		if (out && count > 1)
+		if (out && count > 1 && options->render->has_heads)
 			out_printf(out, "%s==> %s <==\n", first ? "" : "\n", message_quote(paths[i]));
 		if (out)
-			print_log(stream, paths[i], out, options, filter_options);
+			print_log(stream, paths[i], out, first, options, filter_options);
 		stream_close(stream);
 		if (!out)
 			return;
@@ -189,7 +198,7 @@ static void log_together(char **paths, int count, const struct out_options *out_
 
 void cmd_log(const struct command *command, int argc, char **argv)
 {
-	struct log_options options = { 0 };
+	struct log_options options = { .render = renders[0] };
 	struct filter_options filter_options = { 0 };
 	struct out_options out_options = { 0 };
 	struct pool_options pool_options = { 0 };
@@ -201,15 +210,15 @@ void cmd_log(const struct command *command, int argc, char **argv)
 		{ 0 },
 	};
 	int first = 0;
-	if (options_parse(command, tables, argc, argv, &first) != OPTIONS_OK ||
+	if (!options_parse_traces(command, tables, argc, argv, &first) ||
 	    !filter_options_check(&filter_options, options.clock))
 		return;
-	if (first == argc) {
-		options_complain_operands(command);
-		return;
-	}
 	if (options.beside && out_options.path) {
 		message_error(EXIT_USAGE, NULL, "--log and --output exclude each other");
+		return;
+	}
+	if (options.beside && !options.render->has_heads) {
+		message_error(EXIT_USAGE, NULL, "--log writes text; --format does not go with it");
 		return;
 	}
 	const struct stream_options stream_options = { .threads = pool_threads(&pool_options) };

@@ -14,13 +14,23 @@
 
 struct peak_options {
 	uint64_t depth;
+	bool by_process;
 	enum table_format format;
 };
+
+static const char *set_by(void *field, const char *argument)
+{
+	if (strcmp(argument, "process") != 0)
+		return "not process";
+	*(bool *)field = true;
+	return NULL;
+}
 
 #define OFFSET(field) offsetof(struct peak_options, field)
 
 static const struct option_spec peak_option_rows[] = {
 	{ 0, "depth", "N", set_uint, OFFSET(depth), "N levels of the call tree at most", NULL },
+	{ 0, "by", "process", set_by, OFFSET(by_process), "what was live in each trace, not in all together", "process" },
 	{ 0, "format", "NAME", set_table_format, OFFSET(format),
 	  "text (the default), json, csv, ndjson, or collapsed for flame graphs", "text json csv ndjson collapsed" },
 	{ 0, "json", NULL, set_table_json, OFFSET(format), "the same as --format=json", NULL },
@@ -204,7 +214,7 @@ static void json_moments(struct json *json, struct charges *charges, const struc
 		json_int(json, "certain_bytes", trace->peak_share);
 		json_int(json, "uncertain_bytes", moment->unsure);
 		json_uint(json, "event", trace->peak_number);
-		json_milli(json, "ms", trace->peak_us);
+		json_milli(json, "ms", (int64_t)trace->peak_us);
 		json_string(json, "thread", moment->thread);
 		json_array_begin(json, "stack");
 		for (size_t j = 0; j < moment->frame_count; j++) {
@@ -212,7 +222,7 @@ static void json_moments(struct json *json, struct charges *charges, const struc
 			json_object_begin(json, NULL);
 			json_function(json, charges, frame->function);
 			json_int(json, "climbed_bytes", frame->climbed);
-			json_milli(json, "entered_ms", frame->entered_us);
+			json_milli(json, "entered_ms", (int64_t)frame->entered_us);
 			json_bool(json, "before_recording", frame->before);
 			json_object_end(json);
 		}
@@ -231,20 +241,18 @@ static void json_moments(struct json *json, struct charges *charges, const struc
 }
 
 static bool print_peak(struct charges *charges, const struct moments *moments, const struct peak_options *options,
-		       struct out *out, const struct out_options *out_options)
+		       struct out *out, struct json *json, const struct out_options *out_options)
 {
 	struct tree_view view = {
 		.tree = charges->tree, .functions = charges->functions, .value = TREE_PEAK,
 		.depth_max = options->depth,
 		.share_permille = options->format == TABLE_TEXT ? 10 : 0,
 	};
-	struct json json;
 	view.width = table_screen_width(out_options->path, &view.cut);
-	json_init(&json, out);
 	if (options->format == TABLE_JSON) {
-		json_object_begin(&json, NULL);
-		charges_head_json(charges, &json);
-		json_moments(&json, charges, moments);
+		json_object_begin(json, NULL);
+		charges_head_json(charges, json);
+		json_moments(json, charges, moments);
 	} else if (options->format == TABLE_TEXT) {
 		char room[TABLE_SHORT];
 		int64_t sum = 0;
@@ -258,11 +266,42 @@ static bool print_peak(struct charges *charges, const struct moments *moments, c
 				   moments->count, table_short_bytes(sum, room));
 		out_string(out, "What was live then, by the paths that touched it first:\n");
 	}
-	if (!tree_view_print(&view, out, options->format, &json))
+	if (!tree_view_print(&view, out, options->format, json))
 		return false;
 	if (options->format == TABLE_JSON)
-		json_object_end(&json);
+		json_object_end(json);
 	return true;
+}
+
+/* One output of `count` traces together. False if it cannot go on. */
+static bool run(const struct peak_options *options, const struct charges_options *charges_options, char **paths,
+		int count, struct out **out, struct json *json, const struct out_options *out_options)
+{
+	struct charges charges;
+	struct moments moments = { 0 };
+	const struct charges_want want = { .context = &moments, .each = take_moment };
+	bool good = true;
+	if (charges_read(&charges, charges_options, paths, count, &want)) {
+		const bool first = !*out;
+		bool memory = !moments.out_of_memory && charges_apply_names(&charges);
+		if (first && memory)
+			*out = out_open(out_options);
+		if (first && *out && options->format == TABLE_JSON) {
+			json_init(json, *out);
+			if (options->by_process)
+				json_array_begin(json, NULL);
+		} else if (!first && options->format == TABLE_TEXT) {
+			out_string(*out, "\n");
+		}
+		if (memory && *out)
+			memory = print_peak(&charges, &moments, options, *out, json, out_options);
+		if (!memory)
+			message_trace_error(paths[0], UINT64_MAX, MT_ERR_NO_MEMORY, NULL);
+		good = memory && *out;
+	}
+	release_moments(&moments);
+	charges_release(&charges);
+	return good;
 }
 
 void cmd_peak(const struct command *command, int argc, char **argv)
@@ -270,33 +309,23 @@ void cmd_peak(const struct command *command, int argc, char **argv)
 	struct peak_options options = { 0 };
 	struct charges_options charges_options = { 0 };
 	struct out_options out_options = { 0 };
-	const struct option_table tables[] = {
-		{ "peak", peak_option_rows, &options },
-		{ "filters", charges_option_rows, &charges_options },
-		{ "speed", pool_option_rows, &charges_options.pool },
-		{ "output", out_option_rows, &out_options },
-		{ 0 },
-	};
 	int first = 0;
-	if (options_parse(command, tables, argc, argv, &first) != OPTIONS_OK ||
-	    !filter_options_check(&charges_options.filter, TIMELINE_PROCESS))
+	if (!charges_parse(command, "peak", peak_option_rows, &options, &charges_options, &out_options, argc, argv, &first))
 		return;
-	if (first == argc) {
-		options_complain_operands(command);
+
+	if (options.by_process && options.format != TABLE_TEXT && options.format != TABLE_JSON) {
+		message_error(EXIT_USAGE, NULL, "--by process goes with text and json only");
 		return;
 	}
 
-	struct charges charges;
-	struct moments moments = { 0 };
-	if (charges_read(&charges, &charges_options, argv + first, argc - first, false, take_moment, &moments)) {
-		bool good = !moments.out_of_memory && charges_apply_names(&charges);
-		struct out *out = good ? out_open(&out_options) : NULL;
-		if (out)
-			good = print_peak(&charges, &moments, &options, out, &out_options);
-		if (!good)
-			message_trace_error(argv[first], UINT64_MAX, MT_ERR_NO_MEMORY, NULL);
-		out_close(out);
-	}
-	release_moments(&moments);
-	charges_release(&charges);
+	struct out *out = NULL;
+	struct json json = { 0 };
+	if (!options.by_process)
+		run(&options, &charges_options, argv + first, argc - first, &out, &json, &out_options);
+	for (int i = first; options.by_process && i < argc; i++)
+		if (!run(&options, &charges_options, argv + i, 1, &out, &json, &out_options))
+			break;
+	if (out && options.format == TABLE_JSON && options.by_process)
+		json_array_end(&json);
+	out_close(out);
 }

@@ -592,7 +592,7 @@ static bool options_fit(const struct top_options *options, const struct charges_
 			      by_names[options->by]);
 		return false;
 	}
-	return filter_options_check(&charges_options->filter, TIMELINE_PROCESS);
+	return true;
 }
 
 void cmd_top(const struct command *command, int argc, char **argv)
@@ -600,27 +600,17 @@ void cmd_top(const struct command *command, int argc, char **argv)
 	struct top_options options = { .count = 20 };
 	struct charges_options charges_options = { 0 };
 	struct out_options out_options = { 0 };
-	const struct option_table tables[] = {
-		{ "rows", top_option_rows, &options },
-		{ "filters", charges_option_rows, &charges_options },
-		{ "speed", pool_option_rows, &charges_options.pool },
-		{ "output", out_option_rows, &out_options },
-		{ 0 },
-	};
 	int first = 0;
-	if (options_parse(command, tables, argc, argv, &first) != OPTIONS_OK ||
+	if (!charges_parse(command, "rows", top_option_rows, &options, &charges_options, &out_options, argc, argv, &first) ||
 	    !options_fit(&options, &charges_options))
 		return;
-	if (first == argc) {
-		options_complain_operands(command);
-		return;
-	}
 	if (!options.count_given && options.format != TABLE_TEXT)
 		options.count = 0;
 
 	struct charges charges;
 	struct rows rows = { 0 };
-	if (charges_read(&charges, &charges_options, argv + first, argc - first, options.by == BY_LINE, NULL, NULL)) {
+	const struct charges_want want = { .lines = options.by == BY_LINE };
+	if (charges_read(&charges, &charges_options, argv + first, argc - first, &want)) {
 		bool good = charges_apply_names(&charges);
 		if (good && options.by == BY_THREAD)
 			good = make_thread_rows(&charges, &rows);

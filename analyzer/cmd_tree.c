@@ -166,7 +166,7 @@ static bool run(const struct tree_options *options, const struct charges_options
 {
 	struct charges charges;
 	bool good = true;
-	if (charges_read(&charges, charges_options, paths, count, false, NULL, NULL)) {
+	if (charges_read(&charges, charges_options, paths, count, NULL)) {
 		const bool first = !*out;
 		if (first)
 			*out = out_open(out_options);
@@ -197,21 +197,9 @@ void cmd_tree(const struct command *command, int argc, char **argv)
 	struct tree_options options = { 0 };
 	struct charges_options charges_options = { 0 };
 	struct out_options out_options = { 0 };
-	const struct option_table tables[] = {
-		{ "tree", tree_option_rows, &options },
-		{ "filters", charges_option_rows, &charges_options },
-		{ "speed", pool_option_rows, &charges_options.pool },
-		{ "output", out_option_rows, &out_options },
-		{ 0 },
-	};
 	int first = 0;
-	if (options_parse(command, tables, argc, argv, &first) != OPTIONS_OK ||
-	    !filter_options_check(&charges_options.filter, TIMELINE_PROCESS))
+	if (!charges_parse(command, "tree", tree_option_rows, &options, &charges_options, &out_options, argc, argv, &first))
 		return;
-	if (first == argc) {
-		options_complain_operands(command);
-		return;
-	}
 	if (options.inverted && options.format == TABLE_COLLAPSED) {
 		message_error(EXIT_USAGE, NULL, "--inverted and --format=collapsed exclude each other");
 		return;

@@ -331,7 +331,7 @@ static void verify_tail(struct run *run)
 	if (run->ended || run->is_stdin || asprintf(&path, "%s.tail", run->path) < 0)
 		return;
 	enum mt_status status = mt_source_file(&source, path);
-	if (status == MT_ERR_IO && errno == ENOENT) {
+	if (status == MT_ERR_IO && (errno == ENOENT || errno == ENAMETOOLONG)) {
 		if (run->verify.header->flags_compat & MT_COMPAT_TAIL)
 			message_note(run->path, "not closed, and its tail is missing");
 		goto out;
@@ -459,12 +459,8 @@ void cmd_verify(const struct command *command, int argc, char **argv)
 	const struct option_table tables[] = { { "output", out_option_rows, &out_options }, { 0 } };
 	int first;
 
-	if (options_parse(command, tables, argc, argv, &first) != OPTIONS_OK)
+	if (!options_parse_traces(command, tables, argc, argv, &first))
 		return;
-	if (first == argc) {
-		options_complain_operands(command);
-		return;
-	}
 	struct out *const out = out_open(&out_options);
 	if (!out)
 		return;

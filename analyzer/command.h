@@ -19,9 +19,18 @@ void cmd_log(const struct command *command, int argc, char **argv);
 void cmd_top(const struct command *command, int argc, char **argv);
 void cmd_tree(const struct command *command, int argc, char **argv);
 void cmd_peak(const struct command *command, int argc, char **argv);
+void cmd_growth(const struct command *command, int argc, char **argv);
+void cmd_timeline(const struct command *command, int argc, char **argv);
+void cmd_diff(const struct command *command, int argc, char **argv);
+void cmd_check(const struct command *command, int argc, char **argv);
+void cmd_last(const struct command *command, int argc, char **argv);
 void cmd_info(const struct command *command, int argc, char **argv);
 void cmd_verify(const struct command *command, int argc, char **argv);
+void cmd_follow(const struct command *command, int argc, char **argv);
+void cmd_repair(const struct command *command, int argc, char **argv);
 void cmd_archive(const struct command *command, int argc, char **argv);
+void cmd_export(const struct command *command, int argc, char **argv);
+void cmd_html(const struct command *command, int argc, char **argv);
 void cmd_dump(const struct command *command, int argc, char **argv);
 
 #endif

@@ -43,6 +43,8 @@ static bool find_kind(const char *name, size_t length, unsigned *bit_out)
 		{ "c_call", 1U << MT_KIND_C_CALL },
 		{ "c_return", 1U << MT_KIND_C_RETURN },
 		{ "c_except", 1U << MT_KIND_C_EXCEPTION },
+		{ "line", 1U << MT_KIND_LINE },
+		{ "except", 1U << MT_KIND_EXCEPTION },
 		{ "msg", FILTER_KIND_MESSAGE },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -84,14 +86,16 @@ const struct option_spec filter_option_rows[] = {
 	{ 0, "file", "GLOB", set_string, OFFSET(file),
 	  "only in files whose path, or the last part of it, matches", NULL },
 	{ 0, "kind", "LIST", set_kinds, OFFSET(kinds),
-	  "only these, separated by commas: call, return, c_call, c_return, c_except, msg",
-	  "call return c_call c_return c_except msg" },
+	  "only these, separated by commas: call, return, c_call, c_return, c_except, line, except, msg",
+	  "call return c_call c_return c_except line except msg" },
 	{ 0, "thread", "N|NAME", set_string, OFFSET(thread), "only one thread, by number or name", NULL },
 	{ 0, "from", "TIME|#N", set_string, OFFSET(from),
 	  "from this time on, in the clock that is printed, or from event N on", NULL },
 	{ 0, "to", "TIME|#N", set_string, OFFSET(to), "up to this time or event", NULL },
 	{ 0, "types", NULL, set_flag, OFFSET(types),
 	  "calls of types too; the one after event N is numbered N.1", NULL },
+	{ 0, "lines", NULL, set_flag, OFFSET(lines),
+	  "lines and exceptions of a line trace too, numbered like those", NULL },
 	{ 0 },
 };
 
@@ -218,8 +222,12 @@ bool filter_init(struct filter *filter, const struct filter_options *options,
 		 const struct mt_header *header, const struct mt_names *names, struct resolve *resolve,
 		 const struct timeline *timeline)
 {
+	const unsigned line_kinds = 1U << MT_KIND_LINE | 1U << MT_KIND_EXCEPTION;
+	const bool lines = options->lines || options->kinds & line_kinds;
+
 	*filter = (struct filter){
-		.resolve = resolve, .names = names, .types = options->types,
+		.resolve = resolve, .names = names, .types = options->types, .lines = lines,
+		.unnumbered = options->types || lines,
 		.kinds = options->kinds ? options->kinds : ~0U,
 		.function = options->function, .file = options->file,
 		.string_count = (size_t)mt_names_string_count(names) + 1,
@@ -303,8 +311,8 @@ bool filter_zone(const struct filter *filter, const struct mt_zone *zone)
 	if (zone->clock_last < filter->ticks_from || zone->clock_first > filter->ticks_to)
 		return false;
 	/* A record without a number of its own counts as the event before, which may be in the block before. */
-	const uint64_t first = zone->first_event - (filter->types && zone->first_event);
-	const uint64_t last = zone->first_event + zone->n_default - !filter->types;
+	const uint64_t first = zone->first_event - (filter->unnumbered && zone->first_event);
+	const uint64_t last = zone->first_event + zone->n_default - !filter->unnumbered;
 	if (first > filter->event_to)
 		return false;
 	/* LOST records inside make the last number higher than that. */

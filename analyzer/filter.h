@@ -29,6 +29,7 @@ struct filter_options {
 	const char *thread;             /* index or name, or NULL */
 	const char *from, *to;          /* time or "#N", or NULL */
 	bool types;                     /* records of flag EXTRA too */
+	bool lines;                     /* LINE and EXCEPTION records too; --kind=line or except means it, too */
 };
 
 /* Rows that fill a struct filter_options. */
@@ -44,7 +45,8 @@ struct filter {
 	/* Fewest pages of a step up and down; UINT64_MAX: none is enough. */
 	uint64_t up_min, down_min;
 	enum filter_since since;        /* EVENT or SHOWN */
-	bool types;
+	bool types, lines;
+	bool unnumbered;                /* one of them: there are events without a number */
 	unsigned kinds;
 	uint64_t ticks_from, ticks_to;  /* both included */
 	uint64_t event_from, event_to;
@@ -75,6 +77,8 @@ void filter_release(struct filter *filter);             /* after filter_init() f
 /* Is a record of this kind one of the sequence that the rules run over? */
 static inline bool filter_in_sequence(const struct filter *filter, unsigned kind, unsigned flags)
 {
+	if (kind == MT_KIND_LINE || kind == MT_KIND_EXCEPTION)
+		return filter->lines;
 	return mt_kind_flags_default(kind, filter->types ? flags & ~(unsigned)MT_FLAG_EXTRA : flags);
 }
 

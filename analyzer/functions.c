@@ -107,26 +107,32 @@ static bool grow_texts(struct functions *functions)
 	return true;
 }
 
-static bool intern(struct functions *functions, const struct mt_names *names, uint32_t id,
-		   struct function_text *text_out)
+static bool intern_bytes(struct functions *functions, const char *bytes, uint32_t size,
+			 struct function_text *text_out)
 {
-	const struct mt_string *string = id ? mt_names_string(names, id) : NULL;
 	*text_out = (struct function_text){ "", 0 };
-	if (!string || !string->size)
+	if (!size)
 		return true;
 	if (!grow_texts(functions))
 		return false;
-	const uint32_t slot = find_text(functions, string->bytes, string->size);
+	const uint32_t slot = find_text(functions, bytes, size);
 	if (!functions->texts[slot].bytes) {
-		char *copy = malloc(string->size);
+		char *copy = malloc(size);
 		if (!copy)
 			return false;
-		memcpy(copy, string->bytes, string->size);
-		functions->texts[slot] = (struct function_text){ copy, string->size };
+		memcpy(copy, bytes, size);
+		functions->texts[slot] = (struct function_text){ copy, size };
 		functions->text_count++;
 	}
 	*text_out = functions->texts[slot];
 	return true;
+}
+
+static bool intern(struct functions *functions, const struct mt_names *names, uint32_t id,
+		   struct function_text *text_out)
+{
+	const struct mt_string *string = id ? mt_names_string(names, id) : NULL;
+	return intern_bytes(functions, string ? string->bytes : "", string ? string->size : 0, text_out);
 }
 
 /*
@@ -211,6 +217,17 @@ uint32_t functions_of_cfunc(struct functions *functions, const struct mt_names *
 	struct function function = { .sort = cfunc->is_type ? FUNCTION_TYPE : FUNCTION_C };
 	if (!intern(functions, names, cfunc->owner, &function.file) ||
 	    !intern(functions, names, cfunc->name, &function.name))
+		return FUNCTIONS_OTHER;
+	return number_of(functions, &function);
+}
+
+uint32_t functions_of(struct functions *functions, const struct function *like)
+{
+	struct function function = *like;
+	if (like->sort < FUNCTION_PYTHON)
+		return (uint32_t)like->sort;
+	if (!intern_bytes(functions, like->file.bytes, like->file.size, &function.file) ||
+	    !intern_bytes(functions, like->name.bytes, like->name.size, &function.name))
 		return FUNCTIONS_OTHER;
 	return number_of(functions, &function);
 }

@@ -64,6 +64,9 @@ void functions_free(struct functions *functions);       /* NULL is fine */
 uint32_t functions_of_code(struct functions *functions, const struct mt_names *names, uint32_t code);
 uint32_t functions_of_cfunc(struct functions *functions, const struct mt_names *names, uint32_t cfunc);
 
+/* Number of a function that is like one of another table; its texts are copied. */
+uint32_t functions_of(struct functions *functions, const struct function *like);
+
 uint32_t functions_count(const struct functions *functions);
 const struct function *functions_get(const struct functions *functions, uint32_t number);
 

@@ -54,8 +54,9 @@ static void put_escape(struct out *out, uint32_t unit)
 		out_printf(out, "\\u%04" PRIx32, unit);
 }
 
-static void put_text(struct out *out, const unsigned char *bytes, size_t size)
+static void put_text(struct out *out, const void *data, size_t size, bool in_html)
 {
+	const unsigned char *bytes = data;
 	out_string(out, "\"");
 	for (size_t i = 0; i < size;) {
 		uint32_t code = 0;
@@ -69,7 +70,7 @@ static void put_text(struct out *out, const unsigned char *bytes, size_t size)
 			put_escape(out, 0xdc00 | ((code - 0x10000) & 0x3ff));
 		} else if (code == '"' || code == '\\') {
 			out_printf(out, "\\%c", (char)code);
-		} else if (code < 0x20 || code >= 0x7f) {
+		} else if (code < 0x20 || code >= 0x7f || (in_html && (code == '<' || code == '>' || code == '&'))) {
 			put_escape(out, code);
 		} else {
 			out_write(out, bytes + i, 1);
@@ -77,6 +78,11 @@ static void put_text(struct out *out, const unsigned char *bytes, size_t size)
 		i += length;
 	}
 	out_string(out, "\"");
+}
+
+void json_text(struct out *out, const void *bytes, size_t size)
+{
+	put_text(out, bytes, size, false);
 }
 
 /* Everything before a value: the comma of its neighbour, its line, its name. */
@@ -88,7 +94,7 @@ static void begin_value(struct json *json, const char *key)
 		indent(json);
 	json->any = true;
 	if (key) {
-		put_text(json->out, (const unsigned char *)key, strlen(key));
+		put_text(json->out, key, strlen(key), json->in_html);
 		out_string(json->out, ": ");
 	}
 }
@@ -142,7 +148,7 @@ void json_array_end(struct json *json)
 void json_bytes(struct json *json, const char *key, const void *bytes, size_t size)
 {
 	begin_value(json, key);
-	put_text(json->out, bytes, size);
+	put_text(json->out, bytes, size, json->in_html);
 	end_value(json);
 }
 
@@ -168,10 +174,10 @@ void json_int(struct json *json, const char *key, int64_t value)
 	end_value(json);
 }
 
-void json_milli(struct json *json, const char *key, uint64_t value)
+void json_milli(struct json *json, const char *key, int64_t value)
 {
 	begin_value(json, key);
-	out_printf(json->out, "%" PRIu64 ".%03u", value / 1000, (unsigned)(value % 1000));
+	out_milli(json->out, value);
 	end_value(json);
 }
 

@@ -19,6 +19,7 @@ struct json {
 	unsigned depth;
 	bool any;               /* the innermost container has a member */
 	bool compact;           /* set it after json_init(): no line breaks within a value (ndjson) */
+	bool in_html;           /* likewise: no '<', '>' and '&' in strings, so that it may stand in a script element */
 };
 
 void json_init(struct json *json, struct out *out);
@@ -32,12 +33,15 @@ void json_object_end(struct json *json);
 void json_array_begin(struct json *json, const char *key);
 void json_array_end(struct json *json);
 
+/* A string alone, with its quotes. */
+void json_text(struct out *out, const void *bytes, size_t size);
+
 void json_string(struct json *json, const char *key, const char *text);         /* NULL: null */
 void json_bytes(struct json *json, const char *key, const void *bytes, size_t size);
 void json_uint(struct json *json, const char *key, uint64_t value);
 void json_int(struct json *json, const char *key, int64_t value);
 /* `value` / 1000 with three decimals: nothing here depends on the locale's decimal point. */
-void json_milli(struct json *json, const char *key, uint64_t value);
+void json_milli(struct json *json, const char *key, int64_t value);
 void json_bool(struct json *json, const char *key, bool value);
 void json_null(struct json *json, const char *key);
 

@@ -20,8 +20,17 @@ const struct command commands[] = {
 	{ "top", "TRACE...", "rank functions by what they did to memory and time", cmd_top, 0 },
 	{ "tree", "TRACE...", "the call tree, with what each path did to memory and time", cmd_tree, 0 },
 	{ "peak", "TRACE...", "when memory was highest, on which path, and what was live", cmd_peak, 0 },
+	{ "growth", "TRACE...", "which call paths keep more memory with every call", cmd_growth, 0 },
+	{ "timeline", "TRACE...", "the curve of RSS, and the calls behind its steepest steps", cmd_timeline, 0 },
+	{ "diff", "OLD NEW | OLD... -- NEW...", "what changed from one program or run to another, and what is noise", cmd_diff, 0 },
+	{ "check", "TRACE...", "do bounds hold, such as a peak or a baseline? A gate for CI", cmd_check, 0 },
+	{ "last", "TRACE...", "what it was doing when it ended: open calls, last climbs, limit", cmd_last, 0 },
+	{ "follow", "TRACE", "watch a program while it is recorded: RSS, open calls, who grew", cmd_follow, 0 },
+	{ "export", "TRACE...", "write it for a viewer: speedscope, Chrome, Perfetto, pprof, Firefox", cmd_export, 0 },
+	{ "html", "TRACE", "make it a page for a browser: curve, calls, flame graphs, growth", cmd_html, 0 },
 	{ "info", "TRACE...", "tell what a trace is: who, when, how much, what was lost", cmd_info, 0 },
 	{ "verify", "TRACE...", "check every checksum and every rule of the format", cmd_verify, 0 },
+	{ "repair", "TRACE...", "close a trace whose program died, with what its tail has", cmd_repair, 0 },
 	{ "archive", "TRACE...", "make a closed trace smaller, for keeping", cmd_archive, 0 },
 	{ "dump", "TRACE...", "print every record, tab separated, for comparing decoders", cmd_dump, 1 },
 	{ 0 },
@@ -56,7 +65,8 @@ static void print_help(FILE *to)
 	      "  3  the file is damaged; what was readable was printed\n"
 	      "  4  not a trace, or one of a newer format\n"
 	      "  5  the file could not be opened or read\n"
-	      "  6  a limit was reached\n", to);
+	      "  6  a limit was reached\n"
+	      "  7  a bound that was asked for does not hold (diff, check)\n", to);
 }
 
 /*
@@ -94,6 +104,12 @@ static void run(int argc, char **argv)
 	}
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
 		print_help(stdout);
+		return;
+	}
+	if (!strcmp(argv[1], "--list-verbs")) {         /* for completion scripts */
+		for (const struct command *command = commands; command->name; command++)
+			if (!command->hidden)
+				printf("%s\t%s\n", command->name, command->summary);
 		return;
 	}
 	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {

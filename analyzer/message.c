@@ -16,6 +16,12 @@
 enum { QUOTE_SIZE = 4096, QUOTE_COUNT = 4 };
 
 static enum exit_status worst;
+static _Thread_local const struct message_hearer *hearer;
+
+void message_set_hearer(const struct message_hearer *heard_by)
+{
+	hearer = heard_by;
+}
 
 /* How bad a status is: what keeps a person from having an answer at all comes first. */
 static int badness(enum exit_status status)
@@ -32,7 +38,7 @@ static int badness(enum exit_status status)
 
 void message_note_status(enum exit_status status)
 {
-	if (badness(status) > badness(worst))
+	if (!hearer && badness(status) > badness(worst))
 		worst = status;
 }
 
@@ -49,6 +55,15 @@ const char *message_quote(const char *text)
 
 	resolve_escape(text, strlen(text), room, QUOTE_SIZE);
 	return room;
+}
+
+/* `message` without its text. */
+static void tell(struct message *message, const char *format, va_list arguments)
+{
+	char text[1024];
+	vsnprintf(text, sizeof(text), format, arguments);
+	message->text = text;
+	hearer->hear(hearer->context, message);
 }
 
 static void say(const char *subject, const char *format, va_list arguments)
@@ -80,7 +95,10 @@ void message_note(const char *subject, const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
-	say(subject, format, arguments);
+	if (hearer)
+		tell(&(struct message){ .status = EXIT_OK, .offset = UINT64_MAX }, format, arguments);
+	else
+		say(subject, format, arguments);
 	va_end(arguments);
 }
 
@@ -88,7 +106,10 @@ void message_error(enum exit_status status, const char *subject, const char *for
 {
 	va_list arguments;
 	va_start(arguments, format);
-	say(subject, format, arguments);
+	if (hearer)
+		tell(&(struct message){ .status = status, .offset = UINT64_MAX }, format, arguments);
+	else
+		say(subject, format, arguments);
 	va_end(arguments);
 	message_note_status(status);
 }
@@ -115,18 +136,35 @@ enum exit_status message_status_of(enum mt_status status)
 	return EXIT_DAMAGE;
 }
 
+/* message_error() about a place in a trace. */
+static void __attribute__((format(printf, 3, 4)))
+tell_place(const char *subject, struct message *message, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	if (hearer)
+		tell(message, format, arguments);
+	else
+		say(subject, format, arguments);
+	va_end(arguments);
+	message_note_status(message->status);
+}
+
 void message_trace_error(const char *subject, uint64_t offset, enum mt_status status, const char *what)
 {
 	/* Where the system refused, its own words say more; but for devices, pipes and sockets (io.h). */
 	const char *reason = status != MT_ERR_IO ? mt_status_string(status)
 			   : errno == ENXIO	 ? "not a regular file ('-' reads standard input)"
 						 : strerror(errno);
+	struct message message = {
+		.status = message_status_of(status), .offset = offset, .error = status == MT_ERR_IO ? errno : 0,
+	};
 	char place[48] = "";
 
 	if (offset != UINT64_MAX)
 		snprintf(place, sizeof(place), "at offset %" PRIu64 ": ", offset);
 	if (what)
-		message_error(message_status_of(status), subject, "%s%s (%s)", place, what, reason);
+		tell_place(subject, &message, "%s%s (%s)", place, what, reason);
 	else
-		message_error(message_status_of(status), subject, "%s%s", place, reason);
+		tell_place(subject, &message, "%s%s", place, reason);
 }

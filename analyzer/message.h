@@ -43,6 +43,25 @@ void message_trace_error(const char *subject, uint64_t offset, enum mt_status st
 /* The exit status that tells of `status`. */
 enum exit_status message_status_of(enum mt_status status);
 
+/*
+ * For who reads traces inside another program, whose standard error is not ours: as long as a thread has a hearer,
+ * what it would print goes there, and no exit status is noted.
+ */
+struct message {
+	enum exit_status status;        /* EXIT_OK: a note */
+	int error;                      /* errno if the operating system refused, else 0 */
+	uint64_t offset;                /* in the trace; UINT64_MAX: nowhere in it */
+	const char *text;               /* what would stand behind the subject; any bytes, lent */
+};
+
+struct message_hearer {
+	void (*hear)(void *context, const struct message *message);
+	void *context;
+};
+
+/* Of the calling thread; borrowed. NULL: standard error again. */
+void message_set_hearer(const struct message_hearer *hearer);
+
 /* Escaped copy of `text` in one of a few static buffers, cut at 4 KiB; good for one message. */
 const char *message_quote(const char *text);
 

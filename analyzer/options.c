@@ -57,6 +57,8 @@ const char *set_uint(void *field, const char *argument)
 	return NULL;
 }
 
+static const struct option_spec help_row = { 'h', "help", NULL, NULL, 0, "print this", NULL };
+
 /* The tables as getopt_long() wants them. The value of a long option is 0x100 + its place here. */
 struct parser {
 	const struct command *command;
@@ -140,10 +142,29 @@ static enum options_result unknown_option(const struct parser *parser, const cha
 	return OPTIONS_ERROR;
 }
 
+static void print_list_row(const struct option_spec *row)
+{
+	const char letter[] = { '-', row->short_name, '\0' };
+	printf("--%s\t%s\t%s\t%s\t%s\n", row->long_name, row->short_name ? letter : "",
+	       row->argument ? row->argument : "", row->choices ? row->choices : "", row->help);
+}
+
+void options_print_list(const struct option_table *tables)
+{
+	for (const struct option_table *table = tables; table->title; table++)
+		for (const struct option_spec *row = table->rows; row->long_name; row++)
+			print_list_row(row);
+	print_list_row(&help_row);
+}
+
 enum options_result options_parse(const struct command *command, const struct option_table *tables,
 				  int argc, char **argv, int *operands_out)
 {
 	struct parser parser;
+	if (argc == 2 && !strcmp(argv[1], "--list-options")) {
+		options_print_list(tables);
+		return OPTIONS_HELP;
+	}
 	parser_init(&parser, command, tables);
 
 	opterr = 0;
@@ -179,10 +200,19 @@ enum options_result options_parse(const struct command *command, const struct op
 	return OPTIONS_OK;
 }
 
-void options_complain_operands(const struct command *command)
+bool options_parse_traces(const struct command *command, const struct option_table *tables, int argc, char **argv,
+			  int *first_out)
 {
-	message_error(EXIT_USAGE, NULL, "%s: no trace given (try 'mtdump %s --help')", command->name,
-		      command->name);
+	if (options_parse(command, tables, argc, argv, first_out) != OPTIONS_OK)
+		return false;
+	const int count = argc - *first_out;
+	if (count < 1)
+		message_error(EXIT_USAGE, NULL, "%s: no trace given (try 'mtdump %s --help')", command->name, command->name);
+	else if (count > 1 && !strcmp(command->operands, "TRACE"))
+		message_error(EXIT_USAGE, NULL, "%s takes one trace", command->name);
+	else
+		return true;
+	return false;
 }
 
 /* `text` from `column` on, in lines that begin at HELP_COLUMN. */
@@ -225,8 +255,6 @@ static void print_row(FILE *to, const struct option_spec *row)
 
 void options_print_help(FILE *to, const struct command *command, const struct option_table *tables)
 {
-	static const struct option_spec help = { 'h', "help", NULL, NULL, 0, "print this", NULL };
-
 	fprintf(to, "usage: mtdump %s [OPTION...] %s\n\n%s\n", command->name, command->operands,
 		command->summary);
 	for (const struct option_table *table = tables; table->title; table++) {
@@ -237,5 +265,5 @@ void options_print_help(FILE *to, const struct command *command, const struct op
 			print_row(to, row);
 	}
 	fprintf(to, "\nhelp:\n");
-	print_row(to, &help);
+	print_row(to, &help_row);
 }

@@ -54,8 +54,18 @@ struct command;
 enum options_result options_parse(const struct command *command, const struct option_table *tables,
 				  int argc, char **argv, int *operands_out);
 
-/* Say that `command` was given no operands: wrong usage. */
-void options_complain_operands(const struct command *command);
+/*
+ * The same, and true, if there is something to do: at least one trace, and one alone if command->operands is "TRACE".
+ * Otherwise a message, or help, has been printed.
+ */
+bool options_parse_traces(const struct command *command, const struct option_table *tables, int argc, char **argv,
+			  int *first_out);
+
+/*
+ * What completion scripts read, "mtdump VERB --list-options": long name, short name, argument, choices and help, with
+ * tabs between. Not in --help: it is not for people.
+ */
+void options_print_list(const struct option_table *tables);
 
 void options_print_help(FILE *to, const struct command *command, const struct option_table *tables);
 

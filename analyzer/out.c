@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -40,6 +41,10 @@ struct out {
 
 	const char *path;       /* borrowed; NULL: standard output */
 	char *part_path;        /* the file as long as it is not whole */
+
+	bool in_memory;         /* what is beyond the buffer goes there: */
+	char *memory;
+	size_t memory_used, memory_room;
 
 	pid_t pager;            /* 0: none */
 	struct sigaction saved_interrupt, saved_quit;
@@ -309,8 +314,28 @@ static void hold_for_pager(struct out *out)
 
 /* ---- the buffer ---- */
 
+static void write_memory(struct out *out, const char *data, size_t size)
+{
+	if (out->memory_room - out->memory_used < size) {
+		const size_t room = (out->memory_used + size) * 2;
+		char *memory = realloc(out->memory, room);
+		if (!memory) {
+			fail(out, "cannot write", ENOMEM);
+			return;
+		}
+		out->memory = memory;
+		out->memory_room = room;
+	}
+	memcpy(out->memory + out->memory_used, data, size);
+	out->memory_used += size;
+}
+
 static void write_out(struct out *out, const char *data, size_t size)
 {
+	if (out->in_memory) {
+		write_memory(out, data, size);
+		return;
+	}
 	if (out->terminal)
 		progress_clear();
 	while (size && !out->failed) {
@@ -332,6 +357,11 @@ static void flush(struct out *out)
 	const size_t size = out->used;
 	out->used = 0;
 	write_out(out, out->buffer, size);
+}
+
+void out_flush(struct out *out)
+{
+	flush(out);
 }
 
 /* `size` more bytes are in the buffer, at its end. */
@@ -410,6 +440,12 @@ void out_printf(struct out *out, const char *format, ...)
 	va_end(again);
 }
 
+void out_milli(struct out *out, int64_t value)
+{
+	const uint64_t size = value < 0 ? -(uint64_t)value : (uint64_t)value;
+	out_printf(out, "%s%" PRIu64 ".%03u", value < 0 ? "-" : "", size / 1000, (unsigned)(size % 1000));
+}
+
 /* ---- life ---- */
 
 struct out *out_open(const struct out_options *options)
@@ -436,6 +472,28 @@ struct out *out_open(const struct out_options *options)
 	if (out->terminal && !options->no_pager)
 		hold_for_pager(out);
 	return out;
+}
+
+struct out *out_open_memory(void)
+{
+	struct out *out = malloc(sizeof(*out));
+	if (!out) {
+		message_error(EXIT_LIMIT, NULL, "%s", mt_status_string(MT_ERR_NO_MEMORY));
+		return NULL;
+	}
+	*out = (struct out){ .fd = -1, .in_memory = true };
+	return out;
+}
+
+const char *out_taken(struct out *out, size_t *size_out)
+{
+	/* Mostly all of it is in the buffer. */
+	if (out->memory_used)
+		flush(out);
+	*size_out = out->memory_used ? out->memory_used : out->used;
+	const char *text = out->memory_used ? out->memory : out->buffer;
+	out->used = out->memory_used = 0;
+	return out->failed ? NULL : text;
 }
 
 static void finish_file(struct out *out, bool keep)
@@ -477,6 +535,7 @@ bool out_close(struct out *out)
 	else
 		close_standard_output(out);
 	const bool arrived = !out->failed;
+	free(out->memory);
 	free(out);
 	return arrived;
 }
@@ -489,6 +548,7 @@ void out_abandon(struct out *out)
 		end_pager(out);
 	else if (out->part_path)
 		finish_file(out, false);
+	free(out->memory);
 	free(out);
 }
 

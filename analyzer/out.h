@@ -45,6 +45,13 @@ extern const struct option_spec out_option_rows[];
 struct out *out_open(const struct out_options *options);
 
 /*
+ * Output that stays in memory, for text that is wanted more than once. NULL without memory, told. out_taken() gives all
+ * that was written since the time before, valid until more is written; NULL without memory.
+ */
+struct out *out_open_memory(void);
+const char *out_taken(struct out *out, size_t *size_out);
+
+/*
  * Write what is left and give the file its name. False if anything failed since out_open(), which
  * has been told. Frees `out`; NULL is fine and true.
  */
@@ -56,9 +63,14 @@ void out_abandon(struct out *out);
 bool out_failed(const struct out *out);         /* or nobody listens any more */
 bool out_color(const struct out *out);          /* SGR sequences are welcome */
 
+/* What is written goes to whoever reads it now, not when enough has come together. Not for a pager. */
+void out_flush(struct out *out);
+
 void out_write(struct out *out, const void *data, size_t size);
 void out_string(struct out *out, const char *text);
 void out_printf(struct out *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* `value` / 1000 with three decimals, whatever the locale's decimal point is. */
+void out_milli(struct out *out, int64_t value);
 
 /*
  * For lines that are formatted by hand: room for at least `size` (<= OUT_RESERVE_MAX) bytes in the

@@ -157,7 +157,7 @@ static bool classify(struct select *select, const struct mt_block *block)
 		unsigned class = 0;
 		if (filter_in_sequence(filter, kind, flags)) {
 			class = SITE_IN_SEQUENCE;
-			if (!(flags & MT_FLAG_EXTRA))
+			if (mt_kind_flags_default(kind, flags))
 				class |= SITE_NUMBERED;
 			if (!filter->any_site_rule ||
 			    filter_site(filter, kind, flags, block->site_code[i], block->site_callee[i]))
@@ -209,7 +209,7 @@ static bool pass_meta(struct select *select, const struct mt_block *block, size_
 		state->number_next += event.lasti;
 		state->extra = 0;
 	}
-	if (!unnumbered || filter->types) {
+	if (!unnumbered || filter->unnumbered) {
 		state->place += event.lasti;
 		state->held.valid = false;
 	}
@@ -316,10 +316,10 @@ static bool find_held_step(struct select *select, struct held *held)
 }
 
 /*
- * Before a block of which something may be shown: with --types the state behind a skipped block is found by
+ * Before a block of which something may be shown: with --types or --lines the state behind a skipped block is found by
  * running over it in silence.
  */
-static void catch_up_types(struct select *select)
+static void catch_up_unnumbered(struct select *select)
 {
 	struct state *state = &select->state;
 	const struct mt_block *block = stream_decode_previous(select->stream, MT_BLOCK_ALL);
@@ -378,14 +378,14 @@ static void begin_block(struct select *select, const struct stream_block *block)
 {
 	struct state *state = &select->state;
 	const struct mt_zone *zone = &block->zone;
-	const bool types = select->filter->types;
-	if (select->before_skipped && types)
-		catch_up_types(select);
+	const bool unnumbered = select->filter->unnumbered;
+	if (select->before_skipped && unnumbered)
+		catch_up_unnumbered(select);
 	/* Losses are told between events, so what is held is not the event just before. */
 	if (block->lost_before || (state->held.valid && state->held.number + 1 != zone->first_event))
 		state->held.valid = false;
 	state->number_next = zone->first_event;
-	if (!types || !select->has_before)
+	if (!unnumbered || !select->has_before)
 		state->rss = zone->rss_prev;
 }
 
@@ -406,9 +406,9 @@ static bool zone_has_large_step(const struct select *select, const struct mt_zon
 	if (filter->since == FILTER_SINCE_SHOWN)
 		return step_range_may_pass(filter, step(zone->rss_min, select->state.rss_shown),
 					   step(zone->rss_max, select->state.rss_shown));
-	if (!filter->types)
+	if (!filter->unnumbered)
 		return step_range_may_pass(filter, -(int64_t)zone->max_down, zone->max_up);
-	/* A type's call may split a step, or stand on the far side of one: only the whole range tells. */
+	/* An event without a number may split a step, or stand on the far side of one: only the whole range tells. */
 	uint32_t lowest = zone->rss_min;
 	uint32_t highest = zone->rss_max;
 	const uint32_t before_min = select->before_skipped ? select->before.rss_min : select->state.rss;
@@ -425,7 +425,7 @@ static bool zone_may_show(const struct select *select, const struct mt_zone *zon
 	 * The state behind a skipped block is found from its last event and the one before that; only two
 	 * numbered ones make sure that both are there.
 	 */
-	if (select->filter->types && zone->n_default < 2)
+	if (select->filter->unnumbered && zone->n_default < 2)
 		return true;
 	return zone->n_default && filter_zone(select->filter, zone) &&
 	       zone_has_large_step(select, zone);
@@ -463,7 +463,7 @@ static bool block_passed(struct select *select, const struct mt_zone *zone, bool
 		const struct state saved = select->state;
 		const bool shown = pass(select, block, true);
 		select->shown = shown;
-		if (!shown && select->filter->types) {
+		if (!shown && select->filter->unnumbered) {
 			/* What is held may be an event that no zone map has. */
 			block = stream_decode(select->stream, MT_BLOCK_ALL);
 			if (!block)
@@ -494,7 +494,7 @@ static bool block_passed(struct select *select, const struct mt_zone *zone, bool
 static void skip_block(struct select *select, const struct mt_zone *zone)
 {
 	struct state *state = &select->state;
-	if (!select->filter->types) {
+	if (!select->filter->unnumbered) {
 		state->place += zone->n_default;
 		state->rss = zone->rss_last;
 		return;
@@ -554,8 +554,8 @@ static void run_block(struct select *select, const struct stream_block *block)
 	select->work.blocks++;
 	tell_gap(select, block);
 	const bool may_show = zone_may_show(select, zone);
-	const bool types = select->filter->types;
-	if (!types && !zone->n_default && select->before_skipped) {
+	const bool unnumbered = select->filter->unnumbered;
+	if (!unnumbered && !zone->n_default && select->before_skipped) {
 		/* This block changes nothing, but behind it the one before cannot be read any more. */
 		struct held *held = &select->state.held;
 		catch_up_default(select);
@@ -568,7 +568,7 @@ static void run_block(struct select *select, const struct stream_block *block)
 		select->before_skipped = select->before_skipped || zone->n_default;
 		select->state.held.valid &= !block->lost_before;
 	} else {
-		if (select->before_skipped && !types)
+		if (select->before_skipped && !unnumbered)
 			catch_up_default(select);
 		begin_block(select, block);
 		select->before_skipped = false;
@@ -586,25 +586,57 @@ static void run_block(struct select *select, const struct stream_block *block)
 	select->has_before = true;
 }
 
+static void begin(struct select *select, struct stream *stream, struct filter *filter,
+		  const struct select_sink *sink)
+{
+	*select = (struct select){ .stream = stream, .filter = filter, .sink = sink };
+	select->state.held.site = SELECT_NO_SITE;
+	stream_expect(stream, expected_parts, select);
+	stream_rewind(stream);
+}
+
+bool select_step(struct select *select, struct stream_block *block_out)
+{
+	if (stream_next(select->stream, block_out)) {
+		run_block(select, block_out);
+		return true;
+	}
+	if (in_range(select->filter, select->before.clock_last, select->state.number_next))
+		tell_end(select);
+	return false;
+}
+
+struct select *select_new(struct stream *stream, struct filter *filter, const struct select_sink *sink)
+{
+	struct select *select = malloc(sizeof(*select));
+	if (select)
+		begin(select, stream, filter, sink);
+	return select;
+}
+
+void select_free(struct select *select)
+{
+	if (!select)
+		return;
+	stream_expect(select->stream, NULL, NULL);
+	free(select->classes);
+	free(select);
+}
+
 void select_run(struct stream *stream, struct filter *filter, const struct select_sink *sink,
 		struct select_work *work_out)
 {
-	struct select select = { .stream = stream, .filter = filter, .sink = sink };
+	struct select select;
 	struct stream_block block;
-	bool stopped = false;
-	select.state.held.site = SELECT_NO_SITE;
-	stream_expect(stream, expected_parts, &select);
-	stream_rewind(stream);
+	begin(&select, stream, filter, sink);
 	progress_begin("reading");
-	while (!stopped && stream_next(stream, &block)) {
-		run_block(&select, &block);
+	while (select_step(&select, &block)) {
 		progress_show(stream_progress(stream));
-		stopped = sink->go_on && !sink->go_on(sink->context);
+		if (sink->go_on && !sink->go_on(sink->context))
+			break;
 	}
 	progress_end();
 	stream_expect(stream, NULL, NULL);
-	if (!stopped && in_range(filter, select.before.clock_last, select.state.number_next))
-		tell_end(&select);
 	if (work_out)
 		*work_out = select.work;
 	free(select.classes);

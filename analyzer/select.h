@@ -59,4 +59,17 @@ struct select_work {
 void select_run(struct stream *stream, struct filter *filter, const struct select_sink *sink,
 		struct select_work *work_out);
 
+/*
+ * The same block by block, for who has to stop in between. All pointers are borrowed; the stream is rewound.
+ * NULL without memory.
+ */
+struct select *select_new(struct stream *stream, struct filter *filter, const struct select_sink *sink);
+void select_free(struct select *select);                /* NULL is fine */
+
+/*
+ * The lines of the next block, which is *block_out. At the end, false, when what was lost behind it
+ * has been told. `go_on` is not asked.
+ */
+bool select_step(struct select *select, struct stream_block *block_out);
+
 #endif

@@ -5,8 +5,8 @@
  * records say what must be on top before them, as a key that is made once for each site of a block; so
  * checking is one comparison, and everything else about a contradiction is in reconcile().
  *
- * RSS moves seldom and everything about that is out of the way, too. What is left for each record is the
- * comparison, the time, and a push or a pop.
+ * RSS moves seldom, and threads take turns seldom. What is left for nearly every record is the comparison, the
+ * time, and a push or a pop: run_plain() does that much and nothing else, run_record() does all the rest.
  */
 #include "analyzer/stacks.h"
 
@@ -22,17 +22,20 @@
 #define PAGE_SIZE_MAX   ((uint32_t)1 << 24)
 #define VOLUME_MAX      ((uint64_t)1 << 60)
 #define NO_KEY          UINT64_MAX
+#define PLACE_IS_LINE   (UINT32_C(1) << 31)     /* in a lasti: the rest is the line, as no code is so long */
 #define NO_CLOCK        UINT64_MAX
 #define PARKED_MAX      256U                    /* pieces of stacks of a thread that a switch took away */
 
 struct frame {
 	uint64_t key;
 	uint64_t ticks;                 /* when entered */
-	int64_t net;                    /* thread->net then */
-	uint64_t unsure;                /* stacks->unsure then */
 	uint32_t node;
 	uint32_t rss;                   /* pages, then */
-	bool is_c, resumed, before, synthetic;
+	uint32_t resumed : 1, before : 1, synthetic : 1;
+	/* Only with a sink. */
+	uint32_t code, lasti;           /* where it was seen last; code 0: not known */
+	int64_t net;                    /* thread->net when entered */
+	uint64_t unsure;                /* stacks->unsure then */
 };
 
 /* Frames that were on top of a stack until a record contradicted it; they may come back. */
@@ -53,7 +56,7 @@ struct thread {
 
 	bool has_gone;                  /* a call that is over and has not been told */
 	struct stacks_left gone;
-	int64_t gone_net;
+	int64_t gone_net;               /* when it was entered */
 	uint64_t gone_unsure;
 
 	struct piece *parked;           /* newest last */
@@ -67,10 +70,11 @@ struct act {
 	uint64_t before;                /* key on top before it; 0: anything */
 	uint64_t key;                   /* what is pushed */
 	uint32_t function;              /* what is called or left */
+	uint32_t parent, child;         /* where it was pushed last, a cache */
 	uint8_t what;
-	bool is_call, resumed;          /* ACT_PUSH: one of them */
-	bool suspended, exception;
-	bool is_numbered;
+	uint8_t is_numbered;
+	bool resumed;                   /* ACT_PUSH: not a call */
+	bool suspended : 1, exception : 1, is_line : 1;
 };
 
 struct stacks {
@@ -78,6 +82,7 @@ struct stacks {
 	struct functions *functions;
 	const struct stacks_options *options;
 	struct stacks_sink sink;
+	bool tells;                     /* there is one */
 	struct stacks_totals totals;
 	struct stacks_peak peak;
 	struct frame *peak_frames;      /* as they were; stacks_peak.frames is made of them at the end */
@@ -95,6 +100,7 @@ struct stacks {
 	struct filter *filter;          /* NULL: everything counts */
 	uint32_t *code_functions, *cfunc_functions, *code_starts;       /* by id, 0: not looked up */
 	uint32_t code_count, cfunc_count;
+	bool has_lines;                 /* there was a LINE: frames know where they stand */
 	bool starts_known;              /* the recording itself tells who goes on */
 	struct act *acts;
 	size_t act_room;
@@ -210,7 +216,6 @@ static inline struct frame *push(struct stacks *stacks, struct thread *thread, u
 	*frame = (struct frame){
 		.key = key, .ticks = stacks->ticks, .net = thread->net, .unsure = stacks->unsure,
 		.node = tree_child(stacks->tree, parent, function), .rss = stacks->rss,
-		.is_c = key >> 32,
 	};
 	return frame;
 }
@@ -309,7 +314,7 @@ static bool reconcile(struct stacks *stacks, struct thread *thread, const struct
 	/* Some C calls are told without their return, or the other way round. */
 	if (top->key == caller)
 		return true;
-	if (top->is_c && thread->count >= 2 && top[-1].key == caller) {
+	if (top->key >> 32 && thread->count >= 2 && top[-1].key == caller) {
 		thread->count--;
 		return true;
 	}
@@ -426,12 +431,14 @@ static void tell_gone(struct stacks *stacks, struct thread *thread)
 {
 	thread->has_gone = false;
 	thread->gone.retained = thread->net - thread->gone_net;
+	thread->gone.behind = thread->net - thread->gone.net;
+	thread->gone.net = thread->net;
 	thread->gone.unsure = stacks->unsure - thread->gone_unsure;
 	thread->gone.rss = stacks->rss * stacks->page_size;
 	stacks->sink.left(stacks->sink.context, &thread->gone);
 }
 
-static void pop(struct stacks *stacks, struct thread *thread, const struct act *act)
+static void pop(struct stacks *stacks, struct thread *thread, const struct act *act, bool counted)
 {
 	const struct frame *frame = &thread->frames[--thread->count];
 	thread->synthetic = false;
@@ -441,9 +448,12 @@ static void pop(struct stacks *stacks, struct thread *thread, const struct act *
 	thread->gone_net = frame->net;
 	thread->gone_unsure = frame->unsure;
 	thread->gone = (struct stacks_left){
-		.node = frame->node, .thread = (uint16_t)stacks->thread_index, .is_c = frame->is_c,
+		.node = frame->node, .thread = (uint16_t)stacks->thread_index, .is_c = frame->key >> 32,
 		.resumed = frame->resumed, .suspended = act->suspended, .exception = act->exception,
 		.ticks = stacks->ticks, .duration_ticks = stacks->ticks - frame->ticks,
+		.net = thread->net, .caller_net = frame[-1].net, .counted = counted,
+		.caller = stacks->tree->nodes[frame->node].parent,
+		.depth = stacks->tree->nodes[frame->node].depth,
 	};
 }
 
@@ -489,16 +499,33 @@ static void meta(struct stacks *stacks, struct thread *thread, const struct mt_b
 	}
 }
 
+int32_t stacks_line(const struct mt_code *code, uint32_t lasti)
+{
+	return lasti != MT_LASTI_NONE && (lasti & PLACE_IS_LINE) ? (int32_t)(lasti & ~PLACE_IS_LINE) :
+								   mt_code_line(code, lasti);
+}
+
+/* `lasti` as a place. */
+static uint32_t place_of(const struct mt_event *event)
+{
+	if (event->kind == MT_KIND_LINE && event->lasti < PLACE_IS_LINE - 1)
+		return event->lasti | PLACE_IS_LINE;
+	return event->lasti;
+}
+
 static void tell_stretch(struct stacks *stacks, const struct thread *thread, const struct mt_event *event,
 			 const struct act *act, int64_t bytes, bool certain, uint64_t ticks)
 {
 	struct stacks_stretch stretch = {
 		.node = top_of(thread)->node, .thread = event->thread, .certain = certain,
-		.bytes = bytes, .ticks = ticks, .number = stacks->number,
+		.bytes = bytes, .rss = event->rss_pages * stacks->page_size, .ticks = ticks, .number = stacks->number,
 		.code = thread->code, .lasti = thread->lasti, .event = *event,
 	};
 	/* What is on top before this record is what the record speaks of. */
-	if (act->before) {
+	if (act->is_line || (!act->before && stacks->has_lines && !stretch.code)) {
+		stretch.code = top_of(thread)->code;
+		stretch.lasti = top_of(thread)->lasti;
+	} else if (act->before) {
 		stretch.code = event->code;
 		stretch.lasti = event->lasti;
 	}
@@ -512,7 +539,21 @@ static void note_place(struct thread *thread, const struct mt_event *event)
 		return;
 	/* Left for a caller of which nothing is said. */
 	thread->code = event->kind == MT_KIND_RETURN ? 0 : event->code;
-	thread->lasti = event->lasti;
+	thread->lasti = place_of(event);
+}
+
+/* The frames that the record spoke of, now that it has done to the stack what it does. */
+static void note_frame_place(struct thread *thread, const struct mt_event *event)
+{
+	struct frame *top = top_of(thread);
+	if (event->kind == MT_KIND_META || event->kind == MT_KIND_RETURN || !thread->count)
+		return;
+	top->code = event->code;
+	top->lasti = place_of(event);
+	if (event->kind == MT_KIND_C_CALL && thread->count > 1) {
+		top[-1].code = event->code;
+		top[-1].lasti = event->lasti;
+	}
 }
 
 /* Who made the step of record `i`, if its stack agrees and the record before it is of the same thread? */
@@ -576,97 +617,190 @@ static void pop_nothing(struct stacks *stacks, struct thread *thread, const stru
 	}
 }
 
-/*
- * One block. This is the loop that all time goes into: what is seldom is in functions of its own, and of the
- * kinds of records only two are left.
- */
-static void run_block(struct stacks *stacks, const struct mt_block *block)
+/* Any record. False without memory. */
+static bool run_record(struct stacks *stacks, const struct mt_block *block, uint32_t i)
 {
+	const uint32_t site = block->site[i], pages = block->rss_pages[i];
+	const struct act *const act = &stacks->acts[site];
+	const uint64_t ticks = block->clock_ticks[i];
+	struct thread *thread = stacks->thread;
+	bool certain = true, counted = true;
+
+	if (block->thread[i] != stacks->thread_index || !thread) {
+		certain = false;
+		stacks->thread_index = block->thread[i];
+		thread = stacks->thread = find_thread(stacks, block->thread[i]);
+		if (!thread)
+			return false;
+	}
+	if (stacks->filter)
+		counted = filter_record(stacks->filter, block->thread[i], ticks, stacks->number);
+	stacks->ticks = ticks;
+	const struct frame *top = top_of(thread);
+	if (act->before && top->key != act->before) {
+		certain &= reconcile(stacks, thread, act);
+		top = top_of(thread);
+	}
+
+	uint64_t passed = 0;
+	if (counted) {
+		if (!stacks->began) {
+			stacks->began = true;
+			begin_totals(stacks, thread, pages);
+		}
+		stacks->totals.records++;
+		if (thread->clock != NO_CLOCK) {
+			passed = ticks - thread->clock;
+			stacks->tree->nodes[top->node].ticks += passed;
+			thread->ticks += passed;
+		}
+		stacks->totals.ticks_last = ticks;
+	}
+	if (!stacks->any) {
+		stacks->any = true;
+		stacks->rss = pages;
+	}
+	int64_t step = (int64_t)pages - stacks->rss;
+	if (step) {
+		if (stacks->volume > VOLUME_MAX)
+			step = 0;       /* nobody is charged, or told, any more */
+		certain = certain && is_certain(stacks, block, i);
+		charge(stacks, thread, pages, certain, counted);
+	}
+	stacks->gap = false;
+	thread->clock = ticks;
+	if (stacks->tells)
+		tell(stacks, thread, block, i, act, step * stacks->page_size, certain, counted, passed);
+
+	if (act->what == ACT_PUSH) {
+		struct frame *frame = push(stacks, thread, top->node, act->key, act->function);
+		if (frame && counted) {
+			tree_enter(stacks->tree, frame->node, act->resumed);
+			thread->calls += !act->resumed;
+			frame->resumed = act->resumed;
+		}
+	} else if (act->what == ACT_POP) {
+		if (thread->excess || top->key != act->before)
+			pop_nothing(stacks, thread, act, counted);
+		else
+			pop(stacks, thread, act, counted);
+	} else {
+		act_seldom(stacks, thread, block, site, act);
+	}
+	if (stacks->sink.stretch) {
+		const struct mt_event event = mt_block_event(block, i);
+		note_frame_place(thread, &event);
+	}
+	stacks->number += act->is_numbered;
+	return !stacks->out_of_memory;
+}
+
+/* Where `act` pushes on `parent`, if it is not where it was pushed last. */
+static uint32_t find_child(struct tree *tree, uint32_t parent, struct act *act)
+{
+	const uint64_t others = tree->other_calls;
+	act->child = tree_child_slow(tree, parent, act->function);
+	/* Each call of "(other)" is counted: it is looked for again. */
+	act->parent = tree->other_calls == others ? parent : TREE_NONE;
+	return act->child;
+}
+
+/*
+ * The records from `from` on that push or pop what they should, on the thread that runs already, while RSS
+ * stands still: most of a trace, and the loop that all time goes into. Everything lives in registers and is
+ * put back at the end. Returns the first record that is not like that.
+ */
+static uint32_t run_plain(struct stacks *stacks, const struct mt_block *block, uint32_t from)
+{
+	struct thread *const thread = stacks->thread;
 	struct tree *const tree = stacks->tree;
-	const struct filter *const filter = stacks->filter;
-	const uint32_t *const sites = block->site;
-	const uint32_t *const pages = block->rss_pages;
+	struct act *const acts = stacks->acts;
+	const uint32_t *const sites = block->site, *const pages = block->rss_pages;
 	const uint64_t *const clocks = block->clock_ticks;
 	const uint16_t *const threads = block->thread;
-	const struct act *const acts = stacks->acts;
-	const uint32_t count = block->zone.n_events;
-	const bool tells = stacks->sink.left || stacks->sink.stretch;
-	struct thread *thread = stacks->thread;
-	uint64_t counted_records = 0;
-	bool counted = true;
+	const uint32_t count = block->zone.n_events, rss = stacks->rss;
+	const uint16_t index = (uint16_t)stacks->thread_index;
+	struct frame *top = top_of(thread);
+	const struct frame *const last = thread->frames + thread->room - 1;
+	uint64_t clock = thread->clock, number = stacks->number, calls = 0;
+	uint32_t i = from;
 
-	for (uint32_t i = 0; i < count; i++) {
-		const struct act *const act = &acts[sites[i]];
-		const uint64_t ticks = clocks[i];
-		bool certain = true;
-
-		if (threads[i] != stacks->thread_index || !thread) {
-			certain = false;
-			stacks->thread_index = threads[i];
-			thread = stacks->thread = find_thread(stacks, threads[i]);
-			if (!thread)
-				return;
-		}
-		if (filter)
-			counted = filter_record(filter, threads[i], ticks, stacks->number);
-		stacks->ticks = ticks;
-		const struct frame *top = top_of(thread);
-		if (act->before && top->key != act->before) {
-			certain &= reconcile(stacks, thread, act);
-			top = top_of(thread);
-		}
-
-		uint64_t passed = 0;
-		if (counted) {
-			if (!stacks->began) {
-				stacks->began = true;
-				begin_totals(stacks, thread, pages[i]);
-			}
-			counted_records++;
-			if (thread->clock != NO_CLOCK) {
-				passed = ticks - thread->clock;
-				tree->nodes[top->node].ticks += passed;
-				thread->ticks += passed;
-			}
-			stacks->totals.ticks_last = ticks;
-		}
-		if (!stacks->any) {
-			stacks->any = true;
-			stacks->rss = pages[i];
-		}
-		const int64_t step = (int64_t)pages[i] - stacks->rss;
-		if (step) {
-			certain = certain && is_certain(stacks, block, i);
-			charge(stacks, thread, pages[i], certain, counted);
-		}
-		stacks->gap = false;
-		thread->clock = ticks;
-		if (tells)
-			tell(stacks, thread, block, i, act, step * stacks->page_size, certain, counted, passed);
-
+	for (; i < count; i++) {
+		struct act *const act = &acts[sites[i]];
+		if ((act->before && top->key != act->before) || threads[i] != index || pages[i] != rss)
+			break;
+		struct tree_node *node = &tree->nodes[top->node];
 		if (act->what == ACT_PUSH) {
-			struct frame *frame = push(stacks, thread, top->node, act->key, act->function);
-			if (frame && counted) {
-				struct tree_node *node = &tree->nodes[frame->node];
-				node->calls += act->is_call;
-				node->resumed += act->resumed;
-				thread->calls += act->is_call;
-				frame->resumed = act->resumed;
+			if (top == last)
+				break;
+			node->ticks += clocks[i] - clock;
+			clock = clocks[i];
+			uint32_t child = node->child;
+			if (node->child_function != act->function)
+				child = act->parent == top->node ? act->child : find_child(tree, top->node, act);
+			tree_enter(tree, child, act->resumed);
+			calls += !act->resumed;
+			number += act->is_numbered;
+			const struct act *const next = i + 1 < count ? &acts[sites[i + 1]] : act;
+			if (next->before == act->key && next->what == ACT_POP && threads[i + 1] == index &&
+			    pages[i + 1] == rss) {
+				/* A leaf: its frame is left out. */
+				i++;
+				tree->nodes[child].ticks += clocks[i] - clock;
+				clock = clocks[i];
+				number += next->is_numbered;
+				continue;
 			}
+			top++;
+			top->key = act->key;
+			top->ticks = clock;
+			top->node = child;
+			top->rss = rss;
+			top->resumed = top->before = top->synthetic = 0;
 		} else if (act->what == ACT_POP) {
-			if (thread->excess || top->key != act->before)
-				pop_nothing(stacks, thread, act, counted);
-			else
-				pop(stacks, thread, act);
+			node->ticks += clocks[i] - clock;
+			clock = clocks[i];
+			number += act->is_numbered;
+			top--;
+		} else if (act->what == ACT_NOTHING) {
+			node->ticks += clocks[i] - clock;
+			clock = clocks[i];
+			number += act->is_numbered;
 		} else {
-			act_seldom(stacks, thread, block, sites[i], act);
+			break;
 		}
-		if (stacks->out_of_memory)
-			return;
-		stacks->number += act->is_numbered;
 	}
-	stacks->totals.records += counted_records;
-	stacks->block_ticks = clocks[count - 1];
+	if (i == from)
+		return i;
+	thread->synthetic = false;
+	thread->count = (uint32_t)(top - thread->frames + 1);
+	thread->ticks += clock - thread->clock;
+	thread->calls += calls;
+	thread->clock = stacks->ticks = stacks->totals.ticks_last = clock;
+	stacks->number = number;
+	stacks->totals.records += i - from;
+	stacks->gap = false;
+	return i;
+}
+
+/* Is everything there that run_plain() takes for granted? */
+static bool is_plain(const struct stacks *stacks)
+{
+	return !stacks->filter && !stacks->tells && stacks->began && stacks->any && stacks->thread &&
+	       !stacks->thread->excess && stacks->thread->clock != NO_CLOCK;
+}
+
+static void run_block(struct stacks *stacks, const struct mt_block *block, uint32_t first)
+{
+	const uint32_t count = block->zone.n_events;
+
+	for (uint32_t i = first; i < count; i++) {
+		if (is_plain(stacks))
+			i = run_plain(stacks, block, i);
+		if (i < count && !run_record(stacks, block, i))
+			return;
+	}
+	stacks->block_ticks = block->clock_ticks[count - 1];
 	stacks->block_was_read = block->rss_read[count - 1];
 }
 
@@ -716,7 +850,9 @@ static void make_act(struct stacks *stacks, const struct mt_block *block, uint32
 	const unsigned flags = block->site_kind[site] & 31;
 	const uint32_t code = block->site_code[site];
 
-	*act = (struct act){ .what = ACT_NOTHING, .is_numbered = mt_kind_flags_default(kind, flags) };
+	*act = (struct act){
+		.what = ACT_NOTHING, .parent = TREE_NONE, .is_numbered = mt_kind_flags_default(kind, flags),
+	};
 	if (kind == MT_KIND_META) {
 		act->what = ACT_META;
 		return;
@@ -729,7 +865,6 @@ static void make_act(struct stacks *stacks, const struct mt_block *block, uint32
 		act->function = function;
 		if (act->what == ACT_PUSH) {
 			act->resumed = is_resumed(stacks, code, flags, block->site_lasti[site], function);
-			act->is_call = !act->resumed;
 		}
 		break;
 	case MT_KIND_RETURN:
@@ -741,7 +876,6 @@ static void make_act(struct stacks *stacks, const struct mt_block *block, uint32
 		break;
 	case MT_KIND_C_CALL:
 		act->what = ACT_PUSH;
-		act->is_call = true;
 		act->function = function_of_cfunc(stacks, block->site_callee[site]);
 		act->before = function;
 		act->key = (uint64_t)function << 32 | act->function;
@@ -755,6 +889,8 @@ static void make_act(struct stacks *stacks, const struct mt_block *block, uint32
 		break;
 	default:
 		act->before = function;         /* LINE, EXCEPTION: the frame is on top */
+		act->is_line = kind == MT_KIND_LINE;
+		stacks->has_lines |= act->is_line;
 		break;
 	}
 }
@@ -795,14 +931,14 @@ static void begin_rss(struct stacks *stacks, const struct mt_header *header)
 	stacks->late_ticks = ticks ? ticks - 1 : 0;
 }
 
-static bool begin_run(struct stacks *stacks, struct stream *stream)
+bool stacks_begin(struct stacks *stacks, const struct mt_header *header, const struct mt_names *names)
 {
-	const struct mt_header *header = stream_header(stream);
-
 	forget_threads(stacks);
-	stacks->names = stream_names(stream);
+	stacks->names = names;
+	stacks->filter = NULL;
 	stacks->totals = (struct stacks_totals){ 0 };
 	stacks->peak = (struct stacks_peak){ 0 };
+	stacks->has_lines = false;
 	stacks->starts_known = header->hook == MT_HOOK_MONITORING;
 	stacks->code_count = mt_names_code_count(stacks->names) + 1;
 	stacks->cfunc_count = mt_names_cfunc_count(stacks->names) + 1;
@@ -859,6 +995,50 @@ static void end_run(struct stacks *stacks, const struct mt_header *header)
 	peak->tops = stacks->peak_tops;
 }
 
+/* `*ids`, of `count` entries, with room for one more than `need`, the new ones filled with `fill`. */
+static bool grow_ids(uint32_t **ids, uint32_t count, uint32_t need, int fill)
+{
+	uint32_t *grown = realloc(*ids, ((size_t)need + 1) * sizeof(*grown));
+	if (!grown)
+		return false;
+	memset(grown + count, fill, ((size_t)need + 1 - count) * sizeof(*grown));
+	*ids = grown;
+	return true;
+}
+
+/* Ids that were defined since the names were looked at. */
+static bool take_new_names(struct stacks *stacks)
+{
+	const uint32_t codes = mt_names_code_count(stacks->names);
+	const uint32_t cfuncs = mt_names_cfunc_count(stacks->names);
+	if (codes >= stacks->code_count) {
+		if (!grow_ids(&stacks->code_functions, stacks->code_count, codes, 0) ||
+		    !grow_ids(&stacks->code_starts, stacks->code_count, codes, 0xFF))
+			return false;
+		stacks->code_count = codes + 1;
+	}
+	if (cfuncs >= stacks->cfunc_count) {
+		if (!grow_ids(&stacks->cfunc_functions, stacks->cfunc_count, cfuncs, 0))
+			return false;
+		stacks->cfunc_count = cfuncs + 1;
+	}
+	return true;
+}
+
+bool stacks_block(struct stacks *stacks, const struct mt_block *block, uint32_t first, bool gap)
+{
+	if (gap)
+		note_gap(stacks);
+	/* Within a block that was begun the numbers go on. */
+	if (!first)
+		stacks->number = block->zone.first_event;
+	if (take_new_names(stacks) && make_acts(stacks, block))
+		run_block(stacks, block, first);
+	else
+		stacks->out_of_memory = true;
+	return !stacks->out_of_memory;
+}
+
 static void run_blocks(struct stacks *stacks, struct stream *stream)
 {
 	struct stream_block head;
@@ -882,7 +1062,7 @@ static void run_blocks(struct stacks *stacks, struct stream *stream)
 			stacks->out_of_memory = true;
 			break;
 		}
-		run_block(stacks, block);
+		run_block(stacks, block, 0);
 		progress_show(stream_progress(stream));
 	}
 	stream_expect(stream, NULL, NULL);
@@ -895,9 +1075,8 @@ bool stacks_run(struct stacks *stacks, struct stream *stream)
 	struct timeline timeline;
 	struct filter filter = { 0 };
 	struct resolve *resolve = NULL;
-	bool ready = begin_run(stacks, stream);
+	bool ready = stacks_begin(stacks, header, stream_names(stream));
 
-	stacks->filter = NULL;
 	if (ready && stacks->options && stacks->options->filter) {
 		stream_timeline(stream, &timeline, stacks->options->clock);
 		resolve = resolve_new(stacks->names, RESOLVE_FULL);
@@ -934,6 +1113,7 @@ struct stacks *stacks_new(struct tree *tree, struct functions *functions,
 	stacks->options = options;
 	if (sink)
 		stacks->sink = *sink;
+	stacks->tells = stacks->sink.left || stacks->sink.stretch;
 	stacks->threads = calloc(THREADS, sizeof(*stacks->threads));
 	stacks->sums = calloc(THREADS, sizeof(*stacks->sums));
 	if (!stacks->threads || !stacks->sums) {
@@ -969,6 +1149,26 @@ const struct stacks_totals *stacks_totals(const struct stacks *stacks)
 const struct stacks_peak *stacks_peak(const struct stacks *stacks)
 {
 	return &stacks->peak;
+}
+
+struct stacks_frame *stacks_open(const struct stacks *stacks, size_t index, size_t *count_out, uint64_t *ticks_out)
+{
+	const struct thread *thread = index < stacks->thread_count ? stacks->threads[index] : NULL;
+	const size_t count = thread ? thread->count : 0;
+	struct stacks_frame *frames = calloc(count + 1, sizeof(*frames));
+	if (!frames)
+		return NULL;
+	for (size_t i = 0; i < count; i++) {
+		const struct frame *frame = &thread->frames[i];
+		frames[i] = (struct stacks_frame){
+			.node = frame->node, .function = stacks->tree->nodes[frame->node].function,
+			.climbed = ((int64_t)stacks->rss - frame->rss) * stacks->page_size,
+			.ticks = frame->ticks, .before = frame->before, .code = frame->code, .lasti = frame->lasti,
+		};
+	}
+	*count_out = count;
+	*ticks_out = thread ? thread->clock : UINT64_MAX;
+	return frames;
 }
 
 const struct stacks_thread *stacks_threads(const struct stacks *stacks, size_t *count_out)

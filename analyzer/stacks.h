@@ -46,6 +46,11 @@ struct stacks_left {
 	 * below it, certain steps only: bytes, < 0 if it released more.
 	 */
 	int64_t retained;
+	int64_t behind;                 /* of that, in the stretch behind the return, which is its caller's */
+	/* What its thread had grown by in all: at the record after, and when the frame that called it was entered. */
+	int64_t net, caller_net;
+	uint32_t caller, depth;         /* path of that frame, and depth of its own */
+	bool counted;                   /* the filter let its return through */
 	uint64_t unsure;                /* bytes of uncertain steps, up and down, meanwhile */
 	int64_t rss;                    /* bytes, of the process, at the record after */
 };
@@ -56,15 +61,20 @@ struct stacks_stretch {
 	uint16_t thread;
 	bool certain;
 	int64_t bytes;                  /* step of RSS, mostly 0 */
+	int64_t rss;                    /* bytes, after it */
 	uint64_t ticks;                 /* that the thread spent, since its record before */
 	uint64_t number;                /* of the event that ends it, or of the next that has one */
 	/*
 	 * File and line where the frame stood: the code and instruction that the record at its end, or else
-	 * the one at its beginning, names. code 0: neither does.
+	 * the one at its beginning, names. code 0: neither does. `lasti` is for stacks_line(). In a trace of lines
+	 * a stretch belongs to the line that was reached before it.
 	 */
 	uint32_t code, lasti;
 	struct mt_event event;          /* at its end */
 };
+
+/* The line that a stretch or an open frame was at, -1 if it has none. */
+int32_t stacks_line(const struct mt_code *code, uint32_t lasti);
 
 /* Where it all goes; each may be NULL. Without them it is much faster. */
 struct stacks_sink {
@@ -85,6 +95,11 @@ struct stacks_frame {
 	int64_t climbed;                /* bytes that RSS is higher than when it was entered */
 	uint64_t ticks;                 /* when it was entered */
 	bool before;                    /* it was running when the recording began */
+	/*
+	 * Where it was seen last, for a C call where it was called; code 0: not known. Only of stacks_open(), with
+	 * a sink for stretches.
+	 */
+	uint32_t code, lasti;
 };
 
 /* When RSS was highest, first of several times. */
@@ -131,9 +146,25 @@ void stacks_free(struct stacks *stacks);                /* NULL is fine */
 /* All of `stream` from its first block. False without memory, which has been told. */
 bool stacks_run(struct stacks *stacks, struct stream *stream);
 
+/*
+ * For who reads a trace while it grows: stacks_begin() instead of a run, then its blocks as they come, each from
+ * record `first` on, without a filter. `gap`: something is missing before it. `names` may have grown meanwhile; they
+ * and the header's values are borrowed as a stream's are. Peak, frames and totals but those of calls are right after each
+ * block; nodes have ticks and no time_ns. False without memory, not told.
+ */
+bool stacks_begin(struct stacks *stacks, const struct mt_header *header, const struct mt_names *names);
+bool stacks_block(struct stacks *stacks, const struct mt_block *block, uint32_t first, bool gap);
+
 /* Of the last run; valid until the next one. */
 const struct stacks_totals *stacks_totals(const struct stacks *stacks);
 const struct stacks_peak *stacks_peak(const struct stacks *stacks);
+
+/*
+ * The calls of one thread that were open when the run ended, outermost first, *count_out of them, and when its
+ * last record was, UINT64_MAX if it had none. To be freed. NULL without memory.
+ */
+struct stacks_frame *stacks_open(const struct stacks *stacks, size_t thread, size_t *count_out, uint64_t *ticks_out);
+
 /* *count_out of them, by index. */
 const struct stacks_thread *stacks_threads(const struct stacks *stacks, size_t *count_out);
 

@@ -20,6 +20,7 @@
 
 #include "analyzer/message.h"
 #include "analyzer/pool.h"
+#include "analyzer/tail_file.h"
 
 #define NAMES_MEMORY_MAX        ((size_t)1 << 30)
 #define SPOOL_MAX               ((uint64_t)1 << 40)
@@ -110,6 +111,15 @@ const char *stream_lost_reason(uint32_t reason)
 		[MT_LOST_OTHER] = "other",
 	};
 	return reason >= 1 && reason <= MT_LOST_COUNT ? words[reason] : "unknown reason";
+}
+
+const char *stream_end_reason(uint32_t reason)
+{
+	static const char *const words[] = {
+		"unknown", "stopped", "program ended", "signal", "disk full", "fork child", "disk error",
+		"format limit", "size limit", "died",
+	};
+	return reason < sizeof(words) / sizeof(words[0]) && words[reason] ? words[reason] : "other";
 }
 
 /*
@@ -659,66 +669,41 @@ out:
 }
 
 /*
- * The tail beside `path`, if there is one. False without; *status_out and errno tell of one that
- * cannot be used.
- */
-static bool tail_read(const char *path, struct mt_tail_image *image, enum mt_status *status_out)
-{
-	const size_t length = strlen(path);
-	char *name = malloc(length + sizeof(".tail"));
-	*status_out = MT_ERR_NO_MEMORY;
-	if (!name)
-		return false;
-	memcpy(name, path, length);
-	memcpy(name + length, ".tail", sizeof(".tail"));
-	struct mt_source *source = NULL;
-	*status_out = mt_source_file(&source, name);
-	if (*status_out == MT_ERR_IO && errno == ENOENT)
-		*status_out = MT_OK;
-	bool found = false;
-	if (source) {
-		*status_out = mt_tail_image_read(source, image);
-		found = *status_out == MT_OK;
-		const int saved = errno;
-		mt_source_close(source);
-		errno = saved;
-	}
-	free(name);
-	return found;
-}
-
-/*
  * The tail is read before the trace, so that what leaves it meanwhile is in the trace. Where the
  * program went on to write a block behind all that the image has, the tail as it is now goes on from there.
+ * False if there is none any more: the program has closed the trace, so it is to be read again.
  */
-static void tail_catch_up(const struct stream *stream, const struct mt_chain *chain,
+static bool tail_catch_up(const struct stream *stream, const struct mt_chain *chain,
 			  struct mt_tail_image *image)
 {
 	struct mt_tail_image now = { 0 };
 	enum mt_status status;
-	if (chain->records < chain->lost || chain->records - chain->lost <= image->committed ||
-	    !tail_read(stream->path, &now, &status))
-		return;
+	if (chain->records < chain->lost || chain->records - chain->lost <= image->committed)
+		return true;
+	if (!tail_file_read(stream->path, &now, &status))
+		return status != MT_OK;
 	if (memcmp(now.uuid, image->uuid, MT_UUID_SIZE) == 0 && now.committed > image->committed) {
 		mt_tail_image_release(image);
 		*image = now;
 	} else {
 		mt_tail_image_release(&now);
 	}
+	return true;
 }
 
-/* Join what `image` has beyond the trace. */
-static void tail_join(struct stream *stream, const struct walk *walk, struct mt_tail_image *image)
+/* Join what `image` has beyond the trace. False if the trace was closed since `image` was read. */
+static bool tail_join(struct stream *stream, const struct walk *walk, struct mt_tail_image *image)
 {
 	const struct mt_header *header = stream_header(stream);
 	if (memcmp(image->uuid, header->uuid, MT_UUID_SIZE) != 0) {
 		message_note(stream->path, "the tail beside it belongs to another trace, left out");
-		return;
+		return true;
 	}
 	struct mt_chain chain;
 	uint64_t clock = 0;
 	find_chain(stream, walk, &chain, &clock);
-	tail_catch_up(stream, &chain, image);
+	if (!tail_catch_up(stream, &chain, image))
+		return false;
 	struct mt_tail_join join = { 0 };
 	enum mt_status status = mt_tail_join(header, &chain, image, &join);
 	if (status == MT_OK && image->items)
@@ -726,12 +711,12 @@ static void tail_join(struct stream *stream, const struct walk *walk, struct mt_
 				      (size_t)(image->defs_committed - image->defs_first));
 	if (status != MT_OK && status != MT_ERR_CORRUPT) {
 		message_trace_error(stream->path, UINT64_MAX, status, "its tail is left out");
-		return;
+		return true;
 	}
 	if (status == MT_ERR_CORRUPT && damage_count(stream))
 		message_trace_error(stream->path, UINT64_MAX, status, "its tail");
 	if (status == MT_ERR_CORRUPT && !join.records)
-		return;
+		return true;
 	stream->totals.tail_joined = true;
 	stream->tail_overwritten = join.overwritten;
 	chain.events += join.overwritten;
@@ -753,6 +738,7 @@ static void tail_join(struct stream *stream, const struct walk *walk, struct mt_
 	uint64_t total = chain.lost + join.lost_untold;
 	if (total > stream->totals.lost_total)
 		stream->totals.lost_total = total;
+	return true;
 }
 
 /* Losses that END or a checkpoint counts and no block tells. */
@@ -774,7 +760,11 @@ static void find_lost_at_end(struct stream *stream, const struct walk *walk)
 		return;
 	stream->lost_at_end = stream->lost_known - told;
 	/* Behind the last block only the disk loses without a LOST record. */
-	stream->lost_at_end_reason = stream->totals.lost[MT_LOST_DISK - 1] ? MT_LOST_DISK : 0;
+	const uint64_t disk = stream->totals.lost[MT_LOST_DISK - 1];
+	stream->lost_at_end_reason = disk ? MT_LOST_DISK : 0;
+	/* A recorder that has come to its bound writes no block any more. */
+	if (stream->totals.end_reason == MT_END_SIZE_LIMIT || stream->totals.end_reason == MT_END_DISK_FULL)
+		stream->totals.lost_at_bound = stream->lost_at_end < disk ? stream->lost_at_end : disk;
 }
 
 static void tell_notes(const struct stream *stream, bool tail_damaged)
@@ -858,7 +848,8 @@ static bool stream_begin(struct stream *stream, const char *path)
 	return false;
 }
 
-struct stream *stream_open(const char *path, const struct stream_options *options)
+/* stream_open(), once. NULL with *closed_out if the trace was closed in the middle of it. */
+static struct stream *open_once(const char *path, const struct stream_options *options, bool *closed_out)
 {
 	struct mt_tail_image image = { 0 };
 	enum mt_status tail_status = MT_OK;
@@ -878,7 +869,7 @@ struct stream *stream_open(const char *path, const struct stream_options *option
 	if (!stream_begin(stream, path))
 		goto out;
 	if (!stream->options.no_tail && strcmp(path, "-") != 0) {
-		has_tail = tail_read(path, &image, &tail_status);
+		has_tail = tail_file_read(path, &image, &tail_status);
 		tail_errno = errno;
 	}
 
@@ -897,10 +888,13 @@ struct stream *stream_open(const char *path, const struct stream_options *option
 	walk_chunks(stream, walk);
 	stream->totals.file_bytes = stream->source->size;
 	stream->totals.truncated_bytes = mt_reader_truncated(stream->reader);
-	if (!walk->ended && has_tail)
-		tail_join(stream, walk, &image);
-	else if (!walk->ended && tail_status != MT_OK)
+	if (!walk->ended && has_tail) {
+		*closed_out = !tail_join(stream, walk, &image);
+		if (*closed_out)
+			goto out;
+	} else if (!walk->ended && tail_status != MT_OK) {
 		tell_bad_tail(stream->path, tail_status, tail_errno);
+	}
 	if (!stream->totals.tail_joined)
 		find_lost_at_end(stream, walk);
 	if (!stream->options.quiet)
@@ -914,6 +908,14 @@ out:
 	free(walk);
 	stream_close(stream);
 	return opened;
+}
+
+struct stream *stream_open(const char *path, const struct stream_options *options)
+{
+	bool closed = false;
+	struct stream *stream = open_once(path, options, &closed);
+	/* Its tail is gone, so a second time there is none to wait for. */
+	return closed ? open_once(path, options, &closed) : stream;
 }
 
 void stream_close(struct stream *stream)

@@ -25,6 +25,9 @@
 /* "ring full" for enum mt_lost; "unknown reason" for 0 and numbers of later versions. */
 const char *stream_lost_reason(uint32_t reason);
 
+/* "program ended" for enum mt_end_reason; "other" for numbers of later versions. */
+const char *stream_end_reason(uint32_t reason);
+
 struct stream;
 
 struct stream_options {
@@ -66,6 +69,7 @@ struct stream_totals {
 	uint32_t rss_min, rss_max;      /* pages, recorded figures */
 	uint64_t lost_total;
 	uint64_t lost[MT_LOST_COUNT];   /* by reason, as far as END, tail or checkpoints know */
+	uint64_t lost_at_bound;         /* of the disk's: given up for what ended it (end_reason) */
 	bool lost_reasons_known;
 	bool closed;                    /* END is there */
 	uint32_t end_reason;

@@ -70,6 +70,16 @@ const char *table_short_bytes(int64_t bytes, char *room)
 	return room;
 }
 
+const char *table_short_millibytes(int64_t millibytes, char *room)
+{
+	const uint64_t size = millibytes < 0 ? -(uint64_t)millibytes : (uint64_t)millibytes;
+	if (size >= 1000 * 1000)
+		return table_short_bytes(millibytes / 1000, room);
+	const uint64_t tenths = (size + 50) / 100;
+	snprintf(room, TABLE_SHORT, "%s%" PRIu64 ".%" PRIu64, millibytes < 0 ? "-" : "", tenths / 10, tenths % 10);
+	return room;
+}
+
 const char *table_short_time(uint64_t time_ns, char *room)
 {
 	const uint64_t us = 1000, ms = 1000 * us, s = 1000 * ms;
@@ -144,26 +154,38 @@ void table_begin(struct table *table, struct out *out, enum table_format format,
 	out_string(out, "\n");
 }
 
+/* The number for people, with its sign, into `room`. */
+static const char *text_number(enum table_unit unit, const struct table_cell *cell, char room[TABLE_SHORT + 1])
+{
+	char magnitude[TABLE_SHORT];
+	const int64_t number = cell->number;
+	const char *sign = number < 0 ? "-" : cell->is_change && number ? "+" : "";
+	const uint64_t size = number < 0 ? -(uint64_t)number : (uint64_t)number;
+
+	if (unit == TABLE_BYTES)
+		table_short_bytes(size > INT64_MAX ? INT64_MAX : (int64_t)size, magnitude);
+	else if (unit == TABLE_MILLIBYTES)
+		table_short_millibytes(size > INT64_MAX ? INT64_MAX : (int64_t)size, magnitude);
+	else if (unit == TABLE_TIME)
+		table_short_time(size, magnitude);
+	else
+		snprintf(magnitude, sizeof(magnitude), "%" PRIu64, size);
+	snprintf(room, TABLE_SHORT + 1, "%s%s", sign, magnitude);
+	return room;
+}
+
 static void text_cell(struct table *table, const struct table_column *column, const struct table_cell *cell)
 {
-	char room[TABLE_SHORT];
-	const int width = text_width(column) - 1;       /* and a blank in any case */
+	char room[TABLE_SHORT + 1];
 
-	switch (column->unit) {
-	case TABLE_BYTES:
-		out_printf(table->out, " %*s", width, table_short_bytes(cell->number, room));
-		break;
-	case TABLE_TIME:
-		out_printf(table->out, " %*s", width, table_short_time((uint64_t)cell->number, room));
-		break;
-	case TABLE_COUNT:
-		out_printf(table->out, " %*" PRId64, width, cell->number);
-		break;
-	case TABLE_NAME:
+	if (column->unit == TABLE_NAME) {
 		out_string(table->out, "  ");
 		out_string(table->out, cell->shown ? cell->shown : "");
-		break;
+		return;
 	}
+	/* A blank in any case. */
+	out_printf(table->out, " %*s", text_width(column) - 1,
+		   cell->is_unknown ? "?" : text_number(column->unit, cell, room));
 }
 
 static void csv_row(struct table *table, const struct table_cell *cells)
@@ -171,7 +193,11 @@ static void csv_row(struct table *table, const struct table_cell *cells)
 	for (size_t i = 0; i < table->count; i++) {
 		if (i)
 			out_string(table->out, ",");
-		if (table->columns[i].unit != TABLE_NAME)
+		if (cells[i].is_unknown)
+			continue;
+		if (table->columns[i].unit == TABLE_MILLIBYTES)
+			out_milli(table->out, cells[i].number);
+		else if (table->columns[i].unit != TABLE_NAME)
 			out_printf(table->out, "%" PRId64, cells[i].number);
 		else if (cells[i].bytes)
 			table_csv_text(table->out, cells[i].bytes, cells[i].size);
@@ -185,7 +211,11 @@ static void json_row(struct table *table, const struct table_cell *cells)
 	json_object_begin(json, NULL);
 	for (size_t i = 0; i < table->count; i++) {
 		const char *key = table->columns[i].key;
-		if (table->columns[i].unit != TABLE_NAME)
+		if (cells[i].is_unknown)
+			json_null(json, key);
+		else if (table->columns[i].unit == TABLE_MILLIBYTES)
+			json_milli(json, key, cells[i].number);
+		else if (table->columns[i].unit != TABLE_NAME)
 			json_int(json, key, cells[i].number);
 		else if (cells[i].bytes)
 			json_bytes(json, key, cells[i].bytes, cells[i].size);

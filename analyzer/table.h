@@ -23,7 +23,8 @@ enum table_format { TABLE_TEXT, TABLE_JSON, TABLE_CSV, TABLE_NDJSON, TABLE_COLLA
 const char *set_table_format(void *field, const char *argument);
 const char *set_table_json(void *field, const char *argument);
 
-enum table_unit { TABLE_BYTES, TABLE_TIME, TABLE_COUNT, TABLE_NAME };
+/* TABLE_MILLIBYTES: bytes / 1000, for what is less than a byte a call; machines get a number with decimals. */
+enum table_unit { TABLE_BYTES, TABLE_MILLIBYTES, TABLE_TIME, TABLE_COUNT, TABLE_NAME };
 
 struct table_column {
 	const char *key;                /* for machines: "grown_bytes" */
@@ -36,6 +37,8 @@ struct table_cell {
 	const char *bytes;              /* TABLE_NAME: raw; NULL: an empty cell, null in JSON */
 	size_t size;
 	const char *shown;              /* TABLE_NAME in text: instead of `bytes`, made safe already */
+	bool is_change;                 /* people see the sign of a number above 0, too */
+	bool is_unknown;                /* a number that nobody knows: "?", empty in CSV, null in JSON */
 };
 
 struct table {
@@ -61,6 +64,8 @@ unsigned table_screen_width(const char *path, bool *is_terminal_out);
 /* "-101.2M", "512", "0" into `room` of at least TABLE_SHORT; returns `room`. */
 #define TABLE_SHORT 24
 const char *table_short_bytes(int64_t bytes, char *room);
+/* The same of thousandths: "0.4", "96.1", "1.5K". */
+const char *table_short_millibytes(int64_t millibytes, char *room);
 /* "12.3s", "350ms", "12us", "2h05m". */
 const char *table_short_time(uint64_t time_ns, char *room);
 

@@ -17,6 +17,19 @@
 /* Nodes beyond node_max for functions below "(other)", as a part of it. */
 #define OTHER_PART 8
 
+/* Aligned as nodes must be, which realloc() is not. */
+static bool resize_nodes(struct tree *tree, uint32_t room)
+{
+	struct tree_node *nodes = aligned_alloc(_Alignof(struct tree_node), room * sizeof(*nodes));
+	if (!nodes)
+		return false;
+	if (tree->nodes)
+		memcpy(nodes, tree->nodes, tree->count * sizeof(*nodes));
+	free(tree->nodes);
+	tree->nodes = nodes;
+	return true;
+}
+
 struct tree *tree_new(uint32_t node_max)
 {
 	struct tree *tree = calloc(1, sizeof(*tree));
@@ -25,9 +38,8 @@ struct tree *tree_new(uint32_t node_max)
 	tree->node_max = node_max ? node_max : TREE_NODES_MAX;
 	tree->room = ROOM_FIRST;
 	tree->slot_mask = ROOM_FIRST * 2 - 1;
-	tree->nodes = calloc(tree->room, sizeof(*tree->nodes));
 	tree->slots = calloc((size_t)tree->slot_mask + 1, sizeof(*tree->slots));
-	if (!tree->nodes || !tree->slots) {
+	if (!resize_nodes(tree, tree->room) || !tree->slots) {
 		tree_free(tree);
 		return NULL;
 	}
@@ -48,27 +60,29 @@ void tree_free(struct tree *tree)
 	free(tree);
 }
 
-static uint32_t slot_of(const struct tree *tree, uint32_t parent, uint32_t function)
+static uint64_t key_of(uint32_t parent, uint32_t function)
 {
-	const uint64_t key = (uint64_t)parent << 32 | function;
-	return (uint32_t)(key * 0x9E3779B97F4A7C15U >> 32) & tree->slot_mask;
+	return (uint64_t)parent << 32 | function;
 }
 
 /* The slot where the child is, or where it belongs. */
-static uint32_t find_slot(const struct tree *tree, uint32_t parent, uint32_t function)
+static struct tree_slot *find_slot(const struct tree *tree, uint64_t key)
 {
-	uint32_t slot = slot_of(tree, parent, function);
-	for (; tree->slots[slot]; slot = (slot + 1) & tree->slot_mask) {
-		const struct tree_node *node = &tree->nodes[tree->slots[slot]];
-		if (node->parent == parent && node->function == function)
-			break;
-	}
-	return slot;
+	uint32_t at = (uint32_t)(key * 0x9E3779B97F4A7C15U >> 32) & tree->slot_mask;
+	while (tree->slots[at].node && tree->slots[at].key != key)
+		at = (at + 1) & tree->slot_mask;
+	return &tree->slots[at];
+}
+
+static void put_slot(struct tree *tree, uint32_t node)
+{
+	const uint64_t key = key_of(tree->nodes[node].parent, tree->nodes[node].function);
+	*find_slot(tree, key) = (struct tree_slot){ key, node };
 }
 
 uint32_t tree_find(const struct tree *tree, uint32_t parent, uint32_t function)
 {
-	const uint32_t node = tree->slots[find_slot(tree, parent, function)];
+	const uint32_t node = find_slot(tree, key_of(parent, function))->node;
 	return node ? node : TREE_NONE;
 }
 
@@ -77,11 +91,9 @@ static bool grow(struct tree *tree)
 {
 	if (tree->count < tree->room)
 		return true;
-	struct tree_node *nodes = realloc(tree->nodes, (size_t)tree->room * 2 * sizeof(*nodes));
-	if (!nodes)
+	if (!resize_nodes(tree, tree->room * 2))
 		return false;
-	tree->nodes = nodes;
-	uint32_t *slots = calloc((size_t)tree->room * 4, sizeof(*slots));
+	struct tree_slot *slots = calloc((size_t)tree->room * 4, sizeof(*slots));
 	if (!slots)
 		return false;
 	free(tree->slots);
@@ -89,7 +101,7 @@ static bool grow(struct tree *tree)
 	tree->room *= 2;
 	tree->slot_mask = tree->room * 2 - 1;
 	for (uint32_t i = 1; i < tree->count; i++)
-		tree->slots[find_slot(tree, tree->nodes[i].parent, tree->nodes[i].function)] = i;
+		put_slot(tree, i);
 	return true;
 }
 
@@ -98,13 +110,13 @@ static uint32_t make(struct tree *tree, uint32_t parent, uint32_t function)
 	if (!grow(tree))
 		return TREE_NONE;
 	const uint32_t number = tree->count++;
-	tree->slots[find_slot(tree, parent, function)] = number;
 	struct tree_node *above = &tree->nodes[parent];
 	tree->nodes[number] = (struct tree_node){
 		.parent = parent, .function = function, .depth = above->depth + 1,
 		.child_function = TREE_NONE, .first_child = TREE_NONE, .next = above->first_child,
 	};
 	above->first_child = number;
+	put_slot(tree, number);
 	return number;
 }
 
@@ -127,7 +139,7 @@ static uint32_t other(struct tree *tree, uint32_t function)
 
 uint32_t tree_child_slow(struct tree *tree, uint32_t parent, uint32_t function)
 {
-	uint32_t node = tree->slots[find_slot(tree, parent, function)];
+	uint32_t node = find_slot(tree, key_of(parent, function))->node;
 	if (!node) {
 		node = TREE_NONE;
 		if (tree->count < tree->node_max)

@@ -20,13 +20,14 @@
 
 #define TREE_ROOT       0U
 #define TREE_NONE       UINT32_MAX
-#define TREE_NODES_MAX  262144U         /* some 30 MiB */
+#define TREE_NODES_MAX  262144U         /* some 50 MiB with what finds them */
 
 /*
- * The hot half comes first: one cache line of what each event touches. Bytes and ns are those of all
+ * The hot half comes first: one cache line of what each event touches, and nodes begin on one. Bytes and ns are those of all
  * traces together; only `ticks` is in the unit of the trace that is being read.
  */
 struct tree_node {
+	_Alignas(64)
 	uint64_t ticks;                 /* of the current trace: tree_settle() makes time_ns of it */
 	uint64_t calls;                 /* entered by a call; not resumed */
 	uint64_t resumed;               /* a generator or coroutine went on */
@@ -55,7 +56,10 @@ struct tree {
 
 	/* private */
 	uint32_t room, node_max, other;
-	uint32_t *slots;                /* by parent and function: node, 0 none */
+	struct tree_slot {
+		uint64_t key;           /* parent and function */
+		uint32_t node;          /* 0: free */
+	} *slots;
 	uint32_t slot_mask;
 	uint32_t peak_serial;
 	bool has_peak;                  /* of the current trace */
@@ -73,6 +77,12 @@ static inline uint32_t tree_child(struct tree *tree, uint32_t parent, uint32_t f
 {
 	const struct tree_node *node = &tree->nodes[parent];
 	return node->child_function == function ? node->child : tree_child_slow(tree, parent, function);
+}
+
+/* A call enters the node, or a generator goes on there. */
+static inline void tree_enter(struct tree *tree, uint32_t node, bool resumed)
+{
+	*(resumed ? &tree->nodes[node].resumed : &tree->nodes[node].calls) += 1;
 }
 
 /* The same, but TREE_NONE if there is none. */

@@ -193,6 +193,44 @@ char *tree_view_label(struct functions *functions, uint32_t function)
 	return text;
 }
 
+char *tree_view_path(const struct tree *tree, struct functions *functions, uint32_t node, size_t columns)
+{
+	static const char between[] = " > ", cut[] = "... > ";
+	size_t size = sizeof(cut);
+	size_t width = 0;
+	uint32_t first = node;
+	/* From the last name on forwards, as long as there is room. */
+	for (uint32_t i = node; i != TREE_ROOT; i = tree->nodes[i].parent) {
+		const char *name = functions_name(functions, tree->nodes[i].function);
+		width += resolve_width(name) + (i == node ? 0 : sizeof(between) - 1);
+		const size_t front = tree->nodes[i].parent == TREE_ROOT ? 0 : sizeof(cut) - 1;
+		if (columns && i != node && width + front > columns)
+			break;
+		size += strlen(name) + sizeof(between);
+		first = i;
+	}
+	char *text = malloc(size);
+	if (!text)
+		return NULL;
+	char *end = text + size - 1;
+	*end = '\0';
+	for (uint32_t i = node; i != TREE_ROOT; i = tree->nodes[i].parent) {
+		const char *name = functions_name(functions, tree->nodes[i].function);
+		end -= strlen(name);
+		memcpy(end, name, strlen(name));
+		if (i == first)
+			break;
+		end -= sizeof(between) - 1;
+		memcpy(end, between, sizeof(between) - 1);
+	}
+	if (first != TREE_ROOT && tree->nodes[first].parent != TREE_ROOT) {
+		end -= sizeof(cut) - 1;
+		memcpy(end, cut, sizeof(cut) - 1);
+	}
+	memmove(text, end, strlen(end) + 1);
+	return text;
+}
+
 void tree_view_cut(char *text, size_t columns)
 {
 	size_t length = strlen(text);

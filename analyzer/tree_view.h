@@ -37,6 +37,12 @@ bool tree_view_print(const struct tree_view *view, struct out *out, enum table_f
 /* "Cache.get  cache.py:12" into a buffer of its own. NULL without memory. */
 char *tree_view_label(struct functions *functions, uint32_t function);
 
+/*
+ * "main > serve > handle", of `columns` at most: names are left out at the front then, never the last one. 0: all of
+ * it. NULL without memory.
+ */
+char *tree_view_path(const struct tree *tree, struct functions *functions, uint32_t node, size_t columns);
+
 /* Cut `text`, which is made safe already, to `columns` with "..." at its end. */
 void tree_view_cut(char *text, size_t columns);
 

@@ -34,28 +34,59 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
+/*
+ * A number: whole + numerator / denominator, a power of ten; digits behind the ninth are too small to matter. What follows
+ * it, or NULL if it is none or does not fit.
+ */
+static const char *parse_number(const char *p, uint64_t *whole, uint64_t *numerator, uint64_t *denominator)
+{
+	*whole = *numerator = 0;
+	*denominator = 1;
+	if (!is_digit(*p))
+		return NULL;
+	for (; is_digit(*p); p++)
+		if (__builtin_mul_overflow(*whole, 10, whole) ||
+		    __builtin_add_overflow(*whole, (uint64_t)(*p - '0'), whole))
+			return NULL;
+	if (*p != '.')
+		return p;
+	if (!is_digit(*++p))
+		return NULL;
+	for (; is_digit(*p); p++) {
+		if (*denominator == 1000000000)
+			continue;
+		*numerator = *numerator * 10 + (uint64_t)(*p - '0');
+		*denominator *= 10;
+	}
+	return p;
+}
+
+bool units_parse_duration(const char *text, uint64_t *ns_out)
+{
+	static const struct {
+		const char *suffix;
+		uint64_t ns;
+	} units[] = { { "ns", 1 }, { "us", 1000 }, { "ms", 1000000 }, { "s", 1000000000 } };
+	uint64_t whole, numerator, denominator, ns;
+	const char *suffix = parse_number(text, &whole, &numerator, &denominator);
+	for (size_t i = 0; suffix && i < sizeof(units) / sizeof(units[0]); i++) {
+		if (strcmp(suffix, units[i].suffix) != 0)
+			continue;
+		if (__builtin_mul_overflow(whole, units[i].ns, &ns) ||
+		    __builtin_add_overflow(ns, numerator * units[i].ns / denominator, &ns))
+			return false;
+		*ns_out = ns;
+		return true;
+	}
+	return false;
+}
+
 bool units_parse_size(const char *text, uint64_t *bytes_out)
 {
-	/* The fraction as numerator / denominator; digits behind the ninth are too small to matter. */
-	uint64_t whole = 0, numerator = 0, denominator = 1;
-	const char *p = text;
-
-	if (!is_digit(*p))
+	uint64_t whole, numerator, denominator;
+	const char *p = parse_number(text, &whole, &numerator, &denominator);
+	if (!p)
 		return false;
-	for (; is_digit(*p); p++)
-		if (__builtin_mul_overflow(whole, 10, &whole) ||
-		    __builtin_add_overflow(whole, (uint64_t)(*p - '0'), &whole))
-			return false;
-	if (*p == '.') {
-		if (!is_digit(*++p))
-			return false;
-		for (; is_digit(*p); p++) {
-			if (denominator == 1000000000)
-				continue;
-			numerator = numerator * 10 + (uint64_t)(*p - '0');
-			denominator *= 10;
-		}
-	}
 	const int exponent = size_exponent(p);
 	if (exponent < 0 || (exponent == 0 && numerator))
 		return false;

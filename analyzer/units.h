@@ -14,6 +14,9 @@
  */
 bool units_parse_size(const char *text, uint64_t *bytes_out);
 
+/* "100ns", "50us", "1.5ms", "2s": a unit is needed, fractions of a ns are cut. false if it is not one or does not fit. */
+bool units_parse_duration(const char *text, uint64_t *ns_out);
+
 /* "9.1 MiB", "512 B" into `room`; a sign is kept. Returns `room`. */
 const char *units_format_size(int64_t bytes, char *room, size_t room_size);
 

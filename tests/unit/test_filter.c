@@ -103,6 +103,26 @@ START_TEST(types_widen_the_sequence)
 }
 END_TEST
 
+START_TEST(lines_widen_the_sequence)
+{
+	const struct filter_options widening[] = {
+		{ .lines = true }, { .kinds = 1U << MT_KIND_LINE }, { .kinds = 1U << MT_KIND_EXCEPTION | 1U << MT_KIND_CALL },
+	};
+	for (size_t i = 0; i < sizeof(widening) / sizeof(widening[0]); i++) {
+		make(&widening[i]);
+		ck_assert(filter.unnumbered);
+		ck_assert(filter_in_sequence(&filter, MT_KIND_LINE, MT_FLAG_RSS_READ));
+		ck_assert(filter_in_sequence(&filter, MT_KIND_EXCEPTION, 0));
+		ck_assert(filter_in_sequence(&filter, MT_KIND_CALL, 0));
+		ck_assert(!filter_in_sequence(&filter, MT_KIND_C_CALL, MT_FLAG_EXTRA));
+		ck_assert(!filter_in_sequence(&filter, MT_KIND_META, 0));
+	}
+	const struct filter_options others = { .kinds = 1U << MT_KIND_CALL, .types = true };
+	make(&others);
+	ck_assert(!filter_in_sequence(&filter, MT_KIND_LINE, 0));
+}
+END_TEST
+
 /* sample.h: code 2 is load(), 3 parse(), in "sample.py"; C functions are append, len, bytearray. */
 static const struct {
 	struct filter_options options;
@@ -323,6 +343,7 @@ int main(void)
 	tcase_add_loop_test(tcase, steps_are_compared_with_the_threshold, 0, COUNT(steps));
 	tcase_add_test(tcase, the_rule_of_d_comes_from_the_header_unless_it_is_given);
 	tcase_add_test(tcase, types_widen_the_sequence);
+	tcase_add_test(tcase, lines_widen_the_sequence);
 	tcase_add_loop_test(tcase, sites_are_judged_by_kind_function_and_file, 0, COUNT(sites));
 	tcase_add_test(tcase, globs_match_names_as_they_are_printed);
 	tcase_add_loop_test(tcase, records_are_judged_by_thread_time_and_number, 0, COUNT(records));

@@ -116,11 +116,28 @@ START_TEST(any_two_bytes_give_printable_ascii)
 }
 END_TEST
 
+START_TEST(no_string_leaves_a_script_element)
+{
+	struct capture capture;
+	struct json json;
+	capture_begin(&capture, STDOUT_FILENO);
+	struct out *out = out_open(NULL);
+	json_init(&json, out);
+	json.compact = json.in_html = true;
+	json_object_begin(&json, NULL);
+	json_string(&json, "</k>", "</script><!--&");
+	json_object_end(&json);
+	ck_assert(out_close(out));
+	ck_assert_str_eq(capture_end(&capture), "{\"\\u003c/k\\u003e\": \"\\u003c/script\\u003e\\u003c!--\\u0026\"}\n");
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tcase = tcase_create("json");
 	tcase_add_test(tcase, a_document_has_its_shape);
 	tcase_add_loop_test(tcase, strings_are_escaped, 0, COUNT(strings));
 	tcase_add_loop_test(tcase, any_two_bytes_give_printable_ascii, 0, 256);
+	tcase_add_test(tcase, no_string_leaves_a_script_element);
 	return suite_run("json", tcase);
 }

@@ -4,6 +4,7 @@
 #include "analyzer/message.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,6 +144,45 @@ START_TEST(a_closed_standard_error_is_survived)
 }
 END_TEST
 
+struct heard {
+	unsigned count;
+	struct message last;
+	char text[80];
+};
+
+static void hear(void *context, const struct message *message)
+{
+	struct heard *heard = context;
+	heard->count++;
+	heard->last = *message;
+	snprintf(heard->text, sizeof(heard->text), "%s", message->text);
+}
+
+START_TEST(a_hearer_is_told_instead)
+{
+	struct capture capture;
+	struct heard heard = { 0 };
+	const struct message_hearer hearer = { .hear = hear, .context = &heard };
+	capture_begin(&capture, STDERR_FILENO);
+	message_set_hearer(&hearer);
+	message_note("a", "not %s", "closed");
+	ck_assert_str_eq(heard.text, "not closed");
+	ck_assert_int_eq(heard.last.status, EXIT_OK);
+	message_trace_error("a", 8192, MT_ERR_CORRUPT, "block skipped");
+	ck_assert_int_eq(heard.last.status, EXIT_DAMAGE);
+	ck_assert_uint_eq(heard.last.offset, 8192);
+	ck_assert_ptr_nonnull(strstr(heard.text, "at offset 8192: block skipped"));
+	errno = EACCES;
+	message_trace_error("a", UINT64_MAX, MT_ERR_IO, NULL);
+	ck_assert_int_eq(heard.last.error, EACCES);
+	message_error(EXIT_LIMIT, "a", "too much");
+	ck_assert_uint_eq(heard.count, 4);
+	message_set_hearer(NULL);
+	ck_assert_str_eq(capture_end(&capture), "");
+	ck_assert_int_eq(message_exit_status(), EXIT_OK);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tcase = tcase_create("message");
@@ -155,5 +195,6 @@ int main(void)
 	tcase_add_test(tcase, a_monstrous_name_is_cut);
 	tcase_add_test(tcase, quotes_of_one_message_do_not_overwrite_each_other);
 	tcase_add_test(tcase, a_closed_standard_error_is_survived);
+	tcase_add_test(tcase, a_hearer_is_told_instead);
 	return suite_run("message", tcase);
 }

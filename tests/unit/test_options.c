@@ -162,6 +162,34 @@ START_TEST(an_option_with_a_newline_forges_no_line)
 }
 END_TEST
 
+START_TEST(traces_are_counted)
+{
+	static const struct {
+		const char *operands, *words[4];
+		bool right;
+		const char *said;
+	} cases[] = {
+		{ "TRACE...", { "verb", "-v" }, false, "mtdump: verb: no trace given (try 'mtdump verb --help')\n" },
+		{ "TRACE...", { "verb", "a", "b" }, true, "" },
+		{ "TRACE", { "verb", "a", "-v" }, true, "" },
+		{ "TRACE", { "verb", "a", "b" }, false, "mtdump: verb takes one trace\n" },
+		{ "TRACE", { "verb", "--no", "a" }, false, "mtdump: unknown option '--no' (try 'mtdump verb --help')\n" },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct command verb = { .name = "verb", .operands = cases[i].operands };
+		char *argv[4] = { NULL };
+		struct capture capture;
+		int argc = 0, operands = 0;
+		for (; argc < 3 && cases[i].words[argc]; argc++)
+			argv[argc] = (char *)cases[i].words[argc];
+		capture_begin(&capture, STDERR_FILENO);
+		ck_assert_int_eq(options_parse_traces(&verb, tables, argc, argv, &operands), cases[i].right);
+		capture_end(&capture);
+		ck_assert_str_eq(capture.text, cases[i].said);
+	}
+}
+END_TEST
+
 START_TEST(help_has_every_row_within_80_columns)
 {
 	struct capture capture;
@@ -232,6 +260,7 @@ int main(void)
 	tcase_add_test(tcase, a_second_parse_starts_over);
 	tcase_add_loop_test(tcase, wrong_usage_is_told_once_and_has_status_2, 0, COUNT(wrong));
 	tcase_add_test(tcase, an_option_with_a_newline_forges_no_line);
+	tcase_add_test(tcase, traces_are_counted);
 	tcase_add_test(tcase, help_has_every_row_within_80_columns);
 	tcase_add_loop_test(tcase, the_nearest_word_is_suggested, 0, COUNT(suggestions));
 	return suite_run("options", tcase);

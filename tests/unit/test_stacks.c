@@ -5,6 +5,7 @@
  */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "analyzer/message.h"
@@ -56,6 +57,8 @@ static struct mt_event event_of(char what, uint32_t number, uint32_t callee)
 	return (struct mt_event){ 0 };
 }
 
+static uint32_t page_size;              /* of the next trace; 0: the usual one */
+
 static const char *make_trace(const char *text, enum mt_hook hook)
 {
 	struct sample sample;
@@ -71,6 +74,8 @@ static const char *make_trace(const char *text, enum mt_hook hook)
 	header.tlvs = tlvs;
 	header.tlvs_size = mt_out_size(&out);
 	header.hook = (uint8_t)hook;
+	if (page_size)
+		header.page_size = page_size;
 	sample_init(&sample, NULL);
 	ck_assert_int_eq(mt_writer_header(&sample.writer, &header), MT_OK);
 	ck_assert_int_eq(mt_writer_defs(&sample.writer, items, sample_items(items, sizeof(items))), MT_OK);
@@ -350,6 +355,56 @@ START_TEST(calls_are_told_what_they_retain)
 }
 END_TEST
 
+static void on_left_of_whom(void *context, const struct stacks_left *left)
+{
+	struct text *text = context;
+	note_path(text, left->caller);
+	note(text, " %u %ld of %ld, in all %ld from %ld%s, ", left->depth, (long)left->behind / 4096,
+	     (long)left->retained / 4096, (long)left->net / 4096, (long)left->caller_net / 4096,
+	     left->counted ? "" : ", not counted");
+}
+
+START_TEST(calls_are_told_with_what_is_their_callers)
+{
+	/* load() is entered at 2, parse() at 4 and left at 5; load() grows to 8, is left at 9, and 1 is released. */
+	struct text text = { .size = 0 };
+	const struct stacks_sink sink = { .context = &text, .left = on_left_of_whom };
+	const char *path = make_trace("c1=1 c2=2 c3=4 r3=5 r2=9 r1=8", MT_HOOK_MONITORING);
+	run(path, NULL, &sink, NULL);
+	ck_assert_str_eq(text.text, "<module>>load 3 4 of 5, in all 8 from 1, <module> 2 -1 of 6, in all 7 from 0, ");
+	done(NULL);
+	text = (struct text){ .size = 0 };
+	run(path, &(struct filter_options){ .to = "#3" }, &sink, NULL);
+	ck_assert_str_eq(text.text,
+			 "<module>>load 3 0 of 1, in all 4 from 1, <module> 2 0 of 3, in all 4 from 0, not counted, ");
+	done(NULL);
+}
+END_TEST
+
+static void on_stretch_volume(void *context, const struct stacks_stretch *stretch)
+{
+	*(unsigned __int128 *)context += (unsigned __int128)llabs(stretch->bytes);
+}
+
+/* Steps of 2^56 bytes, 240 of them: whoever adds them up, even in 64 bits with a sign, must not overflow. */
+START_TEST(what_no_machine_has_is_not_told)
+{
+	static char text[4096];
+	unsigned __int128 volume = 0;
+	const struct stacks_sink sink = { .context = &volume, .stretch = on_stretch_volume };
+	int size = snprintf(text, sizeof(text), "c1=1");
+	for (int i = 0; i < 60; i++)
+		size += snprintf(text + size, sizeof(text) - (size_t)size,
+				 " c2=4294967295 r2=1 c3=4294967295 r3=1");
+	page_size = 1U << 24;
+	run(make_trace(text, MT_HOOK_MONITORING), NULL, &sink, NULL);
+	page_size = 0;
+	ck_assert(volume > 0);
+	ck_assert(volume < (unsigned __int128)INT64_MAX / 2);
+	done(NULL);
+}
+END_TEST
+
 START_TEST(the_peak_knows_its_path)
 {
 	struct stacks *stacks;
@@ -406,6 +461,8 @@ int main(void)
 	tcase_add_test(tcase, time_is_that_of_the_thread);
 	tcase_add_test(tcase, a_window_takes_the_stretches_that_end_in_it);
 	tcase_add_loop_test(tcase, calls_are_told_what_they_retain, 0, COUNT(lefts));
+	tcase_add_test(tcase, calls_are_told_with_what_is_their_callers);
+	tcase_add_test(tcase, what_no_machine_has_is_not_told);
 	tcase_add_test(tcase, the_peak_knows_its_path);
 	tcase_add_test(tcase, before_3_12_the_place_tells_who_goes_on);
 	tcase_add_test(tcase, stretches_know_where_their_frame_stands);

@@ -1,7 +1,9 @@
 /*
  * The events of a trace and its tail as one stream of blocks.
  */
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "analyzer/message.h"
 #include "analyzer/stream.h"
@@ -282,6 +284,49 @@ START_TEST(a_tail_beside_a_closed_trace_is_not_looked_at)
 }
 END_TEST
 
+/* The program writes a block as its tail has been read, and closes the trace as that has been. */
+static const char *closing;     /* its name, or NULL */
+static unsigned closing_opened;
+
+enum mt_status __real_mt_source_file(struct mt_source **source_out, const char *path);
+enum mt_status __wrap_mt_source_file(struct mt_source **source_out, const char *path);
+
+enum mt_status __wrap_mt_source_file(struct mt_source **source_out, const char *path)
+{
+	const enum mt_status status = __real_mt_source_file(source_out, path);
+	if (closing && !strcmp(path, closing) && closing_opened++ == 0) {
+		char tail[256];
+		snprintf(tail, sizeof(tail), "%s.tail", closing);
+		end();
+		make_trace(true);
+		ck_assert_int_eq(unlink(closing), 0);
+		ck_assert_int_eq(unlink(tail), 0);
+		write_file("t", trace, trace_size);
+	}
+	return status;
+}
+
+START_TEST(a_trace_that_is_closed_while_it_is_opened_is_whole)
+{
+	make_trace(false);
+	const char *path = strdup(write_file("t", trace, trace_size));
+	write_tail("t.tail", 512, RECORDS - COUNT_IN_BLOCK, RECORDS - COUNT_IN_BLOCK, 1);
+	closing = path;
+	capture_begin(&told, STDERR_FILENO);
+	const struct reading reading = read_path(path, NULL);
+	const char *text = capture_end(&told);
+	closing = NULL;
+	ck_assert_uint_eq(closing_opened, 2);
+	ck_assert_str_eq(text, "");
+	ck_assert(reading.totals.closed);
+	ck_assert(!reading.totals.tail_joined);
+	ck_assert_uint_eq(reading.records, RECORDS);
+	ck_assert_uint_eq(reading.wrong, 0);
+	ck_assert_int_eq(message_exit_status(), EXIT_OK);
+	free((void *)path);
+}
+END_TEST
+
 START_TEST(what_is_no_tail_is_noted_and_a_bad_one_is_damage)
 {
 	make_trace(false);
@@ -542,6 +587,7 @@ int main(void)
 	tcase_add_test(tcase, the_block_before_can_still_be_decoded);
 	tcase_add_loop_test(tcase, a_tail_goes_on_where_its_trace_ends, 0, COUNT(tails));
 	tcase_add_test(tcase, a_tail_beside_a_closed_trace_is_not_looked_at);
+	tcase_add_test(tcase, a_trace_that_is_closed_while_it_is_opened_is_whole);
 	tcase_add_test(tcase, what_is_no_tail_is_noted_and_a_bad_one_is_damage);
 	tcase_add_test(tcase, losses_without_a_record_are_told_in_their_place);
 	tcase_add_test(tcase, losses_behind_the_last_block_are_told_at_the_end);

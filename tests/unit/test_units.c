@@ -120,6 +120,34 @@ START_TEST(a_small_room_is_not_overrun)
 }
 END_TEST
 
+static const struct {
+	const char *text;
+	uint64_t ns;
+} durations_read[] = {
+	{ "0s", 0 }, { "1ns", 1 }, { "50us", 50000 }, { "1.5ms", 1500000 }, { "2s", 2000000000 }, { "0.5ns", 0 },
+	{ "1.0000000005s", 1000000000 }, { "18446744073s", 18446744073000000000U },
+};
+
+START_TEST(durations_are_parsed)
+{
+	uint64_t ns;
+	ck_assert(units_parse_duration(durations_read[_i].text, &ns));
+	ck_assert_uint_eq(ns, durations_read[_i].ns);
+}
+END_TEST
+
+static const char *const no_durations[] = {
+	"", "s", "1", "-1s", "1.s", ".5s", "1 s", "1s ", "1m", "1S", "18446744074s", "99999999999999999999ns",
+};
+
+START_TEST(what_is_no_duration_is_refused)
+{
+	uint64_t ns = 42;
+	ck_assert(!units_parse_duration(no_durations[_i], &ns));
+	ck_assert_uint_eq(ns, 42);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tcase = tcase_create("units");
@@ -128,5 +156,7 @@ int main(void)
 	tcase_add_loop_test(tcase, sizes_are_formatted, 0, COUNT(size_texts));
 	tcase_add_loop_test(tcase, durations_are_formatted, 0, COUNT(durations));
 	tcase_add_test(tcase, a_small_room_is_not_overrun);
+	tcase_add_loop_test(tcase, durations_are_parsed, 0, COUNT(durations_read));
+	tcase_add_loop_test(tcase, what_is_no_duration_is_refused, 0, COUNT(no_durations));
 	return suite_run("units", tcase);
 }
