@@ -1,10 +1,10 @@
 /*
- * Makes the seeds of the fuzz targets from the test traces:
+ * Makes the seeds of the fuzz targets, from the test traces and what is written down here:
  *
  *     make corpus                         from tests/traces into tests/fuzz/corpus
  *     make_corpus TRACES CORPUS
  *
- * Seeds are named after the trace that they come from. What fuzzing finds is added to the corpus by
+ * Seeds of traces are named after the trace that they come from. What fuzzing finds is added to the corpus by
  * hand, under a name that says what it was; this program never removes anything.
  */
 #include <dirent.h>
@@ -155,6 +155,103 @@ static void save_tail(const char *name, const uint8_t *data, size_t size)
 	save("tail", seed_name, seed, mt_out_size(&out));
 }
 
+/*
+ * Names for the escapers: how small a room they are cut to, then the name.
+ */
+static const struct {
+	const char *name;
+	size_t size;
+	uint8_t bytes[16];
+} escapes[] = {
+	{ "apostrophe", 4, { 0x30, 0x27, 0x3d, 0x31 } },
+	{ "backslash", 12, { 0x07, 0x5c, 0x78, 0x34, 0x31, 0x5c, 0x5c, 0x75, 0x30, 0x30, 0x34, 0x31 } },
+	{ "bidi", 14, { 0x10, 0xe2, 0x80, 0xae, 0x67, 0x70, 0x6a, 0x2e, 0x65, 0x78, 0x65, 0xe2, 0x81, 0xa6 } },
+	{ "c1", 7, { 0x08, 0xc2, 0x9b, 0x33, 0x31, 0x6d, 0x9b } },
+	{ "controls", 12, { 0x20, 0x61, 0x1b, 0x5b, 0x33, 0x31, 0x6d, 0x0d, 0x0a, 0x09, 0x00, 0x62 } },
+	{ "empty", 1, { 0x00 } },
+	{ "formula", 9, { 0x30, 0x3d, 0x31, 0x2b, 0x31, 0x2c, 0x22, 0x78, 0x22 } },
+	{ "invalid", 9, { 0x00, 0xff, 0xfe, 0xc2, 0xe2, 0x80, 0xf0, 0x9f, 0x90 } },
+	{ "plain", 8, { 0x40, 0x6e, 0x61, 0x6d, 0x65, 0x2e, 0x70, 0x79 } },
+	{ "snake", 8, { 0x05, 0xf0, 0x9f, 0x90, 0x8d, 0x20, 0xcc, 0x81 } },
+	{ "surrogates", 7, { 0x04, 0xed, 0xb2, 0x80, 0xed, 0xa0, 0x80 } },
+	{ "tags", 11, { 0x30, 0xf3, 0xa0, 0x81, 0x81, 0xef, 0xbb, 0xbf, 0xef, 0xbf, 0xbe } },
+};
+
+/* Operations of fuzz_roundtrip.c: what, thread, id (16 bits), step (16 bits). */
+static uint8_t program[1024];
+static size_t program_size;
+
+static void begin_program(uint8_t batch, uint8_t failing)
+{
+	program[0] = batch;
+	program[1] = failing;
+	program_size = 2;
+}
+
+static void add(unsigned what, unsigned thread, unsigned id, unsigned step)
+{
+	const uint8_t operation[6] = { (uint8_t)what, (uint8_t)thread, (uint8_t)id, (uint8_t)(id >> 8), (uint8_t)step,
+				       (uint8_t)(step >> 8) };
+	FUZZ_CHECK(program_size + sizeof(operation) <= sizeof(program));
+	memcpy(program + program_size, operation, sizeof(operation));
+	program_size += sizeof(operation);
+}
+
+static void end_program(const char *name)
+{
+	save("roundtrip", name, program, program_size);
+}
+
+/* Any operations, the same each time. */
+static void add_any(unsigned count, uint32_t state)
+{
+	while (count--) {
+		state = state * 1664525 + 1013904223;
+		const unsigned what = state >> 24;
+		state = state * 1664525 + 1013904223;
+		add(what, state >> 30, state >> 8 & 0x3ff, state >> 18 & 0x3ff);
+	}
+}
+
+static void save_programs(void)
+{
+	begin_program(0, 0);
+	add(0xe0, 0, 0x11, 0);
+	add(0x38, 0, 3, 5);
+	add(0xf8, 0, 0, 0);
+	add(0x3b, 1, 4, 9);
+	end_program("small");
+
+	/* More records than the ring holds, and nobody flushes. */
+	begin_program(0, 0);
+	add(0xe0, 0, 1, 0);
+	for (unsigned i = 0; i < 40; i++)
+		add(0xdf, 0, 1, 1);
+	end_program("ring-full");
+
+	/* Definitions without end. */
+	begin_program(0, 0);
+	for (unsigned i = 0; i < 60; i++) {
+		add(0xe0, 0, 0xff | i << 8, 0);
+		add(0, 0, i, 1);
+	}
+	end_program("arena-full");
+
+	begin_program(0, 1);
+	add(0xe0, 0, 1, 0);
+	for (unsigned i = 0; i < 20; i++)
+		add(0xdf, 0, 1, 1);
+	end_program("failing-last");
+
+	begin_program(40, 0);
+	add_any(80, 1);
+	end_program("batches");
+
+	begin_program(60, 2);
+	add_any(61, 2);
+	end_program("failing");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 3) {
@@ -183,5 +280,8 @@ int main(int argc, char **argv)
 		free(entries[i]);
 	}
 	free(entries);
+	for (size_t i = 0; i < sizeof(escapes) / sizeof(escapes[0]); i++)
+		save("escape", escapes[i].name, escapes[i].bytes, escapes[i].size);
+	save_programs();
 	return 0;
 }
