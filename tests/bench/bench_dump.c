@@ -3,6 +3,8 @@
  *
  *     bench_dump write FILE EVENTS        the program of program.h as a closed trace
  *     bench_dump decode FILE              all records of a trace on one core; prints "RECORDS SECONDS" of CPU
+ *     bench_dump columns FILE             what the bytes of a trace are spent on: rows "NAME RAW_BYTES FILE_BYTES" for
+ *                                         columns, heads of blocks and what else is in the file, then "records N"
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -183,6 +185,89 @@ static bool decode_trace(const char *path)
 	return sound;
 }
 
+/* What bytes are spent on: columns by id, then the rest. */
+enum { SPENT_HEADS = MT_COLUMN_S_LASTI + 1, SPENT_DEFS, SPENT_INDEX, SPENT_OTHER, SPENT_COUNT };
+
+struct spent {
+	uint64_t raw_bytes, file_bytes;
+};
+
+static const char *const spent_names[SPENT_COUNT] = {
+	[MT_COLUMN_SITE] = "site", [MT_COLUMN_CLOCK] = "clock", [MT_COLUMN_RSS] = "rss",
+	[MT_COLUMN_THREAD] = "thread", [MT_COLUMN_RSS_READ] = "rss-read", [MT_COLUMN_S_KIND] = "site-kind",
+	[MT_COLUMN_S_CODE] = "site-code", [MT_COLUMN_S_CALLEE] = "site-callee",
+	[MT_COLUMN_S_LASTI] = "site-offset", [SPENT_HEADS] = "block-heads", [SPENT_DEFS] = "names",
+	[SPENT_INDEX] = "index", [SPENT_OTHER] = "other",
+};
+
+static void spend(struct spent *spent, uint64_t raw_bytes, uint64_t file_bytes)
+{
+	spent->raw_bytes += raw_bytes;
+	spent->file_bytes += file_bytes;
+}
+
+/* Columns of sites are as long as the block has sites, the others as it has records. */
+static void spend_block(struct spent *spent, const struct mt_block_dir *dir, uint64_t head_bytes)
+{
+	spend(&spent[SPENT_HEADS], head_bytes, head_bytes);
+	for (unsigned i = 0; i < dir->zone.n_cols; i++) {
+		const struct mt_column_dir *const column = &dir->columns[i];
+		const bool known = column->id < SPENT_HEADS && spent_names[column->id];
+		struct spent *const to = &spent[known ? column->id : SPENT_OTHER];
+		const uint32_t count =
+			column->id >= MT_COLUMN_S_KIND ? dir->zone.n_sites : dir->zone.n_events;
+		for (unsigned plane = 0; plane < column->width; plane++)
+			spend(to, count, dir->plane_size[column->first_plane + plane]);
+	}
+}
+
+static void spend_chunk(struct spent *spent, const struct mt_chunk *chunk)
+{
+	const uint64_t head_bytes = chunk->payload_offset - chunk->offset;
+	const uint64_t payload_bytes = chunk->header.payload_size;
+	switch (chunk->header.kind) {
+	case MT_CHUNK_EVENTS:
+		spend_block(spent, &chunk->dir, head_bytes);
+		return;
+	case MT_CHUNK_DEFS:
+		spend(&spent[SPENT_DEFS], chunk->header.raw_size, head_bytes + payload_bytes);
+		return;
+	case MT_CHUNK_INDEX:
+		spend(&spent[SPENT_INDEX], chunk->header.raw_size, head_bytes + payload_bytes);
+		return;
+	default:
+		spend(&spent[SPENT_OTHER], chunk->header.raw_size, head_bytes + payload_bytes);
+	}
+}
+
+static bool show_columns(const char *path)
+{
+	struct spent spent[SPENT_COUNT] = { { 0 } };
+	struct mt_source *source = NULL;
+	struct mt_reader *reader = NULL;
+	struct mt_chunk chunk;
+	uint64_t records = 0, end = 0;
+	enum mt_status status;
+	if (mt_source_file(&source, path) != MT_OK || mt_reader_new(&reader, source, NULL) != MT_OK)
+		return false;
+	while ((status = mt_reader_next(reader, &chunk)) == MT_OK) {
+		/* Before the first chunk stands the header of the file. */
+		spend(&spent[SPENT_OTHER], chunk.offset - end, chunk.offset - end);
+		spend_chunk(spent, &chunk);
+		end = chunk.payload_offset + chunk.header.payload_size;
+		if (chunk.header.kind == MT_CHUNK_EVENTS)
+			records += chunk.dir.zone.n_events;
+	}
+	for (int i = 0; i < SPENT_COUNT; i++)
+		if (spent_names[i])
+			printf("%s %llu %llu\n", spent_names[i], (unsigned long long)spent[i].raw_bytes,
+			       (unsigned long long)spent[i].file_bytes);
+	printf("records %llu\n", (unsigned long long)records);
+	mt_reader_free(reader);
+	mt_source_close(source);
+	return status == MT_END;
+}
+
 int main(int argc, char **argv)
 {
 	bool done = false;
@@ -190,8 +275,10 @@ int main(int argc, char **argv)
 		done = write_trace(argv[2], strtoull(argv[3], NULL, 10));
 	else if (argc == 3 && strcmp(argv[1], "decode") == 0)
 		done = decode_trace(argv[2]);
+	else if (argc == 3 && strcmp(argv[1], "columns") == 0)
+		done = show_columns(argv[2]);
 	else
-		fprintf(stderr, "usage: bench_dump write FILE EVENTS | bench_dump decode FILE\n");
+		fprintf(stderr, "usage: bench_dump write FILE EVENTS | decode FILE | columns FILE\n");
 	if (!done)
 		fprintf(stderr, "bench_dump: failed\n");
 	return !done;

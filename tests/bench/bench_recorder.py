@@ -1,20 +1,19 @@
 #!/usr/bin/env python3
 """What recording costs, against the same program with no hook, with an empty hook and under cProfile.
 
-    bench_recorder.py [--rounds N] [--json FILE] [--svg FILE] [--rss SOURCE] [--events N] [--check]
+    bench_recorder.py [--rounds N] [--json FILE] [--svg FILE] [--svg-growth FILE] [--rss SOURCE] [--large]
 
 Every mode runs in every round, one after the other, so that a machine that changes its speed changes it
 for all of them; what is compared are the medians of the ratios within a round. A figure in ns is of the
 fastest round. Time is CPU time of the thread that runs the program: a busy machine disturbs it less.
-Then the size of the trace and the memory of the process, from 10^5 to 10^7 events (10^8 with --events).
---check exits 1 when a bar of the project is missed.
+Then time, the size of the trace and the memory of the process as the number of events grows, from 10^5 to 10^7
+events (--large: 10^8), at steps of the clock of 10 ns, and once at 1 ns; and the bytes by column.
+Exit status 1: a bar of the project is missed. BENCH_DUMP leads to bench_dump.
 """
 import argparse
 import cProfile
-import importlib.util
 import json
 import os
-import platform
 import re
 import shutil
 import statistics
@@ -23,6 +22,8 @@ import tempfile
 import time
 
 import emptyhook
+import plot
+import report
 from pymemtrace import cPyMemTrace
 
 
@@ -102,20 +103,24 @@ class CProfile:
 
 class Recorder:
     """A new trace each time: starting and stopping are outside of what is timed."""
-    events = bytes = 0
+    events = bytes = lost = 0
+    source = None
 
-    def __init__(self, directory, rss):
-        self.directory, self.rss = directory, rss
+    def __init__(self, directory, rss, tick=10, columns=False):
+        self.directory, self.rss, self.tick, self.columns = directory, rss, tick, columns
 
     def start(self):
         path = os.path.join(self.directory, 'bench.mtrace')
-        self.profile = cPyMemTrace.Profile(0, filepath=path, rss=self.rss)
+        self.profile = cPyMemTrace.Profile(0, filepath=path, rss=self.rss, tick=self.tick)
         self.profile.start()
 
     def stop(self):
         self.profile.stop()
         summary = cPyMemTrace._summary(self.profile.path)
-        Recorder.events, Recorder.bytes = summary['records'], summary['bytes']
+        Recorder.events, Recorder.bytes, Recorder.lost = summary['records'], summary['bytes'], summary['lost']
+        Recorder.source = report.rss_source(self.profile.path)
+        if self.columns:
+            self.columns = report.columns(self.profile.path)
         os.unlink(self.profile.path)
 
 
@@ -145,7 +150,8 @@ def added(times, name, base='none'):
 
 
 def ratios(upper, lower):
-    return [u / l for u, l in zip(upper, lower) if l > 0]
+    """Round by round. What seems to have cost nothing, which is noise, cost 1 ns: no round is left out."""
+    return [u / max(l, 1) for u, l in zip(upper, lower)]
 
 
 def row(name, times, events):
@@ -165,13 +171,6 @@ def row(name, times, events):
     }
 
 
-def machine():
-    with open('/proc/cpuinfo') as file:
-        models = re.findall(r'^model name\s*: (.*)$', file.read(), re.M)
-    return '%s, %d CPUs, Linux %s, Python %s' % (models[0] if models else platform.machine(), os.cpu_count(),
-                                                 platform.release(), platform.python_version())
-
-
 def clock_ns():
     """What one reading of the clock costs at the least: a recorder pays it at every event."""
     def loop(call):
@@ -182,61 +181,90 @@ def clock_ns():
     return min(loop(time.perf_counter_ns) for _ in range(20)) / 20000
 
 
-def peers():
-    """Peers by name, and whether they are installed. They are named, not yet run."""
-    return {name: importlib.util.find_spec(name) is not None for name in ('memray', 'viztracer')}
-
-
 def resident():
     with open('/proc/self/statm') as file:
         return int(file.read().split()[1]) * os.sysconf('SC_PAGESIZE')
 
 
-def growth(directory, rss, most, each):
-    """Size, time and memory as the number of events grows, on the mixed program of `each` events."""
-    found = []
-    events = 100000
-    while events <= most:
-        recorder = Recorder(directory, rss)
-        before = resident()
-        recorder.start()
-        with_recorder = resident()
-        begin, done = time.thread_time_ns(), 0
-        while done < events:
-            work_mixed()
-            done += each
-        end = time.thread_time_ns()
-        grown = resident() - with_recorder
-        recorder.stop()
-        found.append({'events': Recorder.events, 'bytes_per_event': Recorder.bytes / Recorder.events,
-                      'cpu_ns_per_event': (end - begin) / Recorder.events,
-                      'recorder_bytes': with_recorder - before, 'grown_bytes': grown})
-        events *= 10
-    return found
+def grow(directory, rss, events, each, tick):
+    """Size, time and memory of at least `events` events of the mixed program, which has `each` a round."""
+    recorder = Recorder(directory, rss, tick, columns=True)
+    before = resident()
+    recorder.start()
+    with_recorder = resident()
+    begin, done = time.thread_time_ns(), 0
+    while done < events:
+        work_mixed()
+        done += each
+    end = time.thread_time_ns()
+    grown = resident() - with_recorder
+    recorder.stop()
+    return {'events': Recorder.events, 'lost': Recorder.lost, 'tick_ns': tick,
+            'bytes_per_event': Recorder.bytes / Recorder.events, 'cpu_ns_per_event': (end - begin) / Recorder.events,
+            'recorder_bytes': with_recorder - before, 'grown_bytes': grown, 'columns': recorder.columns}
 
 
-def svg(rows, title):
-    """A bar for each mode of each workload, in ns added to an event."""
-    modes = (('empty', '#9aa5b1'), ('recorder', '#2f6fb0'), ('cProfile', '#c77d3a'))
-    top = max(max(r['ns_per_event_added'].values()) for r in rows) or 1
-    width, height, left, base = 110 * len(rows) + 90, 320, 60, 250
-    text = '<text x="%d" y="%d" font-family="sans-serif" font-size="%d" text-anchor="%s">%s</text>'
-    out = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d">' % (width, height),
-           '<rect width="100%" height="100%" fill="white"/>', text % (10, 18, 13, 'start', title)]
-    for step in range(5):
-        y = base - step * 50
-        out.append('<line x1="%d" x2="%d" y1="%d" y2="%d" stroke="#ddd"/>' % (left, width - 10, y, y))
-        out.append(text % (left - 6, y + 4, 10, 'end', '%.0f ns' % (top * step / 4)))
-    for i, r in enumerate(rows):
-        for j, (mode, colour) in enumerate(modes):
-            size = max(0, r['ns_per_event_added'][mode]) / top * 200
-            out.append('<rect x="%d" y="%.1f" width="28" height="%.1f" fill="%s"><title>%.1f</title></rect>' % (
-                left + 8 + 110 * i + 30 * j, base - size, size, colour, r['ns_per_event_added'][mode]))
-        out.append(text % (left + 53 + 110 * i, base + 16, 11, 'middle', r['workload']))
-    for j, (mode, colour) in enumerate(modes):
-        out.append('<rect x="%d" y="290" width="12" height="12" fill="%s"/>' % (left + 120 * j, colour))
-        out.append(text % (left + 18 + 120 * j, 300, 11, 'start', mode))
-    return '\n'.join(out + ['</svg>', ''])
+def growth(directory, rss, sizes, each):
+    found = [grow(directory, rss, events, each, 10) for events in sizes]
+    return found + [grow(directory, rss, min(10 ** 6, sizes[-1]), each, 1)]
+
+
+def judge(rows, grown):
+    """Where the bars come from: docs/performance.md."""
+    bars = []
+    for r in rows:
+        if r['workload'] not in ('python calls', 'C calls', 'mixed'):
+            continue
+        name = r['workload']
+        new = sys.version_info >= (3, 12)
+        bars.append(report.bar(name + ', cProfile', '%s: time added, recorder / cProfile' % name, 'at_most',
+                               0.55 if new else 0.75, r['recorder_to_cprofile']))
+        if new:
+            bars.append(report.bar(name + ', empty', '%s: time added, recorder / empty hook' % name, 'at_most', 1.4,
+                                   r['recorder_to_empty']))
+    for g in grown:
+        name = '%d events, %d ns' % (g['events'], g['tick_ns'])
+        if g['events'] >= 10 ** 6:
+            bars.append(report.bar(name + ', size', name + ': bytes an event', 'at_most',
+                                   1.0 if g['tick_ns'] == 10 else 1.3, g['bytes_per_event']))
+        bars.append(report.bar(name + ', memory', name + ': MiB of the recorder', 'at_most', 8,
+                               g['recorder_bytes'] / 2**20))
+        bars.append(report.bar(name + ', lost', name + ': events lost', 'at_most', 0, g['lost']))
+    return bars
+
+
+def print_row(r):
+    per_event, whole = r['ns_per_event_added'], r['whole']
+    print('%-13s %7d  %6.1f (%5.2f)  %6.1f (%5.2f)  %6.1f (%5.2f)  %5.2f (%.2f-%.2f) %5.2f (%.2f-%.2f)' % (
+        r['workload'], r['events'], per_event['empty'], whole['empty'], per_event['recorder'], whole['recorder'],
+        per_event['cProfile'], whole['cProfile'], r['recorder_to_empty'], *r['recorder_to_empty_spread'],
+        r['recorder_to_cprofile'], *r['recorder_to_cprofile_spread']), flush=True)
+
+
+def print_growth(grown):
+    print('\n%10s %6s %12s %14s %15s %12s %6s' % ('events', 'tick', 'bytes/event', 'CPU ns/event', 'recorder, MiB',
+                                                  'grown, MiB', 'lost'))
+    for g in grown:
+        print('%10d %4dns %12.2f %14.1f %15.1f %12.1f %6d' % (
+            g['events'], g['tick_ns'], g['bytes_per_event'], g['cpu_ns_per_event'], g['recorder_bytes'] / 2**20,
+            g['grown_bytes'] / 2**20, g['lost']))
+    print()
+    report.print_columns({'%.0e, %d ns' % (g['events'], g['tick_ns']): g['columns'] for g in grown})
+
+
+def write_plots(arguments, found):
+    where = 'Python %s, %s' % (found['machine']['python'], report.machine_text(found['machine']))
+    if arguments.svg:
+        plot.bars(arguments.svg, 'Time added to an event', where, ' ns', {
+            r['workload']: {mode: r['ns_per_event_added'][mode] for mode in ('recorder', 'cProfile', 'empty')}
+            for r in found['rows']})
+    if arguments.svg_growth:
+        def curve(figure):
+            return [(g['events'], figure(g)) for g in found['growth'] if g['tick_ns'] == 10]
+        plot.curves(arguments.svg_growth, 'Recording, by number of events', where, 'events', '', {
+            'ns an event, program included': curve(lambda g: g['cpu_ns_per_event']),
+            'bytes an event': curve(lambda g: g['bytes_per_event']),
+            'MiB of the recorder': curve(lambda g: g['recorder_bytes'] / 2**20)})
 
 
 def main():
@@ -244,71 +272,41 @@ def main():
     parser.add_argument('--rounds', type=int, default=11)
     parser.add_argument('--repeat', type=int, default=5)
     parser.add_argument('--rss', default='auto')
-    parser.add_argument('--json')
-    parser.add_argument('--svg')
-    parser.add_argument('--events', type=int, default=10 ** 7, help='of the longest run (default: 10^7)')
-    parser.add_argument('--check', action='store_true')
+    parser.add_argument('--json', metavar='FILE')
+    parser.add_argument('--svg', metavar='FILE')
+    parser.add_argument('--svg-growth', metavar='FILE')
+    parser.add_argument('--large', action='store_true', help='10^8 events, too')
+    parser.add_argument('--events', metavar='N,N...', help='instead of 10^5 to 10^7')
     arguments = parser.parse_args()
+    sizes = [10 ** power for power in range(5, 9 if arguments.large else 8)]
+    if arguments.events:
+        sizes = sorted(int(size) for size in arguments.events.split(','))
 
     directory = tempfile.mkdtemp(prefix='bench-')
-    rows, grown = [], []
-    print(machine())
-    print('time.perf_counter_ns(): %.0f ns' % clock_ns())
-    for name, there in peers().items():
-        print('%s: %s' % (name, 'installed' if there else 'missing'))
-    version = '.'.join(map(str, sys.version_info[:3]))
-    print('Python %s, rss=%s: time added by each, ns an event (ratio to the bare program)'
-          % (version, arguments.rss))
-    print('%-13s %7s  %14s  %14s  %14s  %9s %9s' % ('', 'events', 'empty hook', 'recorder', 'cProfile',
-                                                   '/ empty', '/ cProfile'))
+    timed(Recorder(directory, arguments.rss), work_mixed, 1)
+    found = {'machine': report.machine(), 'rss': Recorder.source, 'clock_ns': clock_ns(), 'rows': []}
+    print('%s; time.perf_counter_ns(): %.0f ns' % (report.machine_text(found['machine']), found['clock_ns']))
+    print('Python %s, rss=%s: time added by each, ns an event (ratio to the bare program), and ratios (quartiles)'
+          % (found['machine']['python'], found['rss']))
+    print('%-13s %7s  %14s  %14s  %14s  %17s %17s' % ('', 'events', 'empty hook', 'recorder', 'cProfile', '/ empty',
+                                                     '/ cProfile'))
     try:
         for name, work in WORKLOADS.items():
             times, events, _ = bench(work, arguments.rounds, arguments.repeat, directory, arguments.rss)
-            r = row(name, times, events)
-            rows.append(r)
-            print('%-13s %7d  %6.1f (%5.2f)  %6.1f (%5.2f)  %6.1f (%5.2f)  %9.2f %9.2f' % (
-                name, r['events'], r['ns_per_event_added']['empty'], r['whole']['empty'],
-                r['ns_per_event_added']['recorder'], r['whole']['recorder'],
-                r['ns_per_event_added']['cProfile'], r['whole']['cProfile'],
-                r['recorder_to_empty'], r['recorder_to_cprofile']), flush=True)
-        each = next(r['events'] for r in rows if r['workload'] == 'mixed')
-        grown = growth(directory, arguments.rss, arguments.events, each)
-        print('%12s %14s %14s %16s %16s' % ('events', 'bytes/event', 'CPU ns/event', 'recorder, MiB', 'grown, MiB'))
-        for g in grown:
-            print('%12d %14.2f %14.1f %16.1f %16.1f' % (g['events'], g['bytes_per_event'], g['cpu_ns_per_event'],
-                                                       g['recorder_bytes'] / 2**20, g['grown_bytes'] / 2**20))
+            found['rows'].append(row(name, times, events))
+            print_row(found['rows'][-1])
+        each = next(r['events'] for r in found['rows'] if r['workload'] == 'mixed')
+        found['growth'] = growth(directory, arguments.rss, sizes, each)
     finally:
         shutil.rmtree(directory)
+    found['bars'] = judge(found['rows'], found['growth'])
+    print_growth(found['growth'])
+    print()
+    report.print_bars(found['bars'])
     if arguments.json:
-        with open(arguments.json, 'w') as file:
-            json.dump({'machine': machine(), 'python': version, 'rss': arguments.rss, 'peers': peers(),
-                       'rows': rows, 'growth': grown}, file, indent=1)
-    if arguments.svg:
-        with open(arguments.svg, 'w') as file:
-            file.write(svg(rows, 'Time added to an event; ' + machine()))
-    return 1 if arguments.check and missed(rows, grown) else 0
-
-
-def missed(rows, grown):
-    """Print the bars that were missed: docs/performance.md says where they come from."""
-    new = sys.version_info >= (3, 12)
-    found = False
-    for r in rows:
-        if r['workload'] not in ('python calls', 'C calls', 'mixed'):
-            continue
-        for figure, bar in (('recorder_to_cprofile', 0.55 if new else 0.75),
-                            *((('recorder_to_empty', 1.4),) if new else ())):
-            if r[figure] > bar:
-                print('missed: %s, %s is %.2f, the bar is %.2f' % (r['workload'], figure, r[figure], bar))
-                found = True
-    for g in grown:
-        if g['events'] >= 10 ** 6 and g['bytes_per_event'] > 1.0:
-            print('missed: %.2f bytes an event, the bar is 1.0' % g['bytes_per_event'])
-            found = True
-        if g['recorder_bytes'] > 8 << 20:
-            print('missed: the recorder occupies %.1f MiB, the bar is 8' % (g['recorder_bytes'] / 2**20))
-            found = True
-    return found
+        report.write_json(arguments.json, found)
+    write_plots(arguments, found)
+    return report.status(found['bars'])
 
 
 if __name__ == '__main__':

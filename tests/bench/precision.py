@@ -16,7 +16,7 @@ import tempfile
 
 RSS_READ = 16
 CALL, RETURN, META = '0', '3', '7'
-SOURCES = ('exact', 'gap', 'faults')
+SOURCES = ('exact', 'gap', 'faults', 'map')
 
 PROGRAM = r'''
 import ctypes, mmap, os, sys, threading, time
@@ -186,7 +186,7 @@ def oldest_figure(rows):
 def measure(source):
     with tempfile.TemporaryDirectory() as directory:
         rows, info = record(source, directory)
-        if rows is None:
+        if rows is None or find(info, 'rss_refused'):
             return None
         return {
             'source': source,
