@@ -1,6 +1,6 @@
 # The include arrows of the tree: who may include whom.
 #
-#     recorder/ --> format/ <-- analyzer/        format/ knows no Python
+#     recorder/ --> format/ <-- analyzer/ <-- reader/        format/ knows no Python
 #
 # and inside format/, in rows; a file includes its own row and those above:
 #
@@ -30,12 +30,14 @@ forbid() {
 include='^[[:space:]]*#[[:space:]]*include[[:space:]]*'
 
 forbid 'format/ includes neither Python.h nor another room' \
-	"$include[<\"](Python\.h|recorder/|analyzer/)" format/*.[ch]
-forbid 'analyzer/ includes neither Python.h nor recorder/' \
-	"$include[<\"](Python\.h|recorder/)" analyzer/*.[ch]
-forbid 'recorder/ does not include analyzer/' "$include[<\"]analyzer/" recorder/*.[ch]
+	"$include[<\"](Python\.h|recorder/|analyzer/|reader/)" format/*.[ch]
+forbid 'analyzer/ includes neither Python.h nor another room' \
+	"$include[<\"](Python\.h|recorder/|reader/)" analyzer/*.[ch]
+forbid 'recorder/ includes neither analyzer/ nor reader/' "$include[<\"](analyzer|reader)/" recorder/*.[ch]
+forbid 'reader/ does not include recorder/' "$include[<\"]recorder/" reader/*.[ch]
+forbid 'Python.h belongs to reader/module.c' "$include[<\"]Python\.h" reader/[!m]*.[ch]
 forbid 'includes are written from the root ("format/block.h")' "$include\"[^/]*\"" \
-	format/*.[ch] recorder/*.[ch] analyzer/*.[ch]
+	format/*.[ch] recorder/*.[ch] analyzer/*.[ch] reader/*.[ch]
 
 first='status|bytes|checksum|layout|io'
 second='header|record|block|block_rules|seal|names|index|tail'
@@ -59,13 +61,13 @@ for file in format/*.[ch]; do
 	}
 done
 
-# Python.h: module.c, hook_*.c, code_ids.c, recording.c, fork.c, and headers that only those include.
+# Python.h: module.c, hook_*.c, code_ids.c, recording.c, fork.c, interpreters.c, and headers that only those include.
 for file in recorder/*.c; do
 	case $file in
 	recorder/module.c | recorder/hook_*.c | recorder/code_ids.c | recorder/recording.c | \
-	recorder/fork.c) ;;
+	recorder/fork.c | recorder/interpreters.c) ;;
 	*)
-		forbid 'Python.h belongs to module.c, hook_*.c, code_ids.c, recording.c and fork.c' \
+		forbid 'Python.h belongs to module.c, hook_*.c, code_ids.c, recording.c, fork.c and interpreters.c' \
 			"$include[<\"]Python\.h" "$file"
 		for header in $(grep -lE "$include[<\"]Python\.h" recorder/*.h 2>/dev/null); do
 			forbid "includes Python.h through $header" "$include\"$header\"" "$file"

@@ -2,7 +2,7 @@
 
 cd "$TOP_SRCDIR" || exit 1
 failed=0
-for header in format/*.h recorder/*.h analyzer/*.h tests/unit/*.h tests/fuzz/*.h; do
+for header in format/*.h recorder/*.h analyzer/*.h reader/*.h tests/unit/*.h tests/fuzz/*.h; do
 	[ -f "$header" ] || continue
 	case $header in
 	*_cases.h) continue ;;	# a generated table in the middle of one test

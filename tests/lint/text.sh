@@ -9,7 +9,7 @@ complain() {
 	failed=1
 }
 
-for file in $(find format recorder analyzer tests docs -type f \
+for file in $(find format recorder analyzer reader tests docs -type f \
 	! -path '*/.*' ! -path '*/__pycache__/*'); do
 	[ -s "$file" ] || case $file in
 	tests/golden/*.out | tests/golden/*.err) ;;	# "prints nothing" is an expectation
@@ -18,7 +18,7 @@ for file in $(find format recorder analyzer tests docs -type f \
 	esac
 done
 
-sources=$(find format recorder analyzer tests -name '*.[ch]')
+sources=$(find format recorder analyzer reader tests -name '*.[ch]')
 if grep -nE '(^|[^_[:alnum:]])(strcpy|strcat|sprintf|vsprintf|gets|stpcpy)[[:space:]]*\(' $sources; then
 	complain 'strcpy, strcat, sprintf and gets do not know where the buffer ends: use snprintf or memcpy'
 fi

@@ -18,7 +18,7 @@ def preload_sanitizer():
         os.environ["LD_PRELOAD"] = library
         # The interpreter keeps much until it exits; leaks are looked for in the C tests.  Memory that is
         # freed goes back at once, as the tests measure that, and a program may ask for too much.
-        os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=0:allocator_may_return_null=1:"
+        os.environ.setdefault("ASAN_OPTIONS", "handle_sigbus=0:detect_leaks=0:allocator_may_return_null=1:"
                               "quarantine_size_mb=0:thread_local_quarantine_size_kb=0")
         os.execv(sys.executable, [sys.executable] + sys.argv)
 

@@ -65,6 +65,32 @@ for n in range(5):
                              {b"g", b"len", b"__exit__"})
             self.assertEqual(len(trace.calls("g")), n + 1)
 
+    def test_returns_of_c_functions_are_of_the_code_that_called(self):
+        """Also where the call itself is not shown, as that of a bound method around a C function on 3.12."""
+        trace = self.recorded(PRELUDE + """
+import types
+bound = types.MethodType(len, [1, 2])
+addresses = set()
+def run():
+    for n in range(1000):
+        code = compile("len(()); bound(); bound.__class__; len(''); max(1, 2)", "f%d" % n, "exec")
+        code = code.replace(co_name="f%d" % n)
+        addresses.add(id(code))
+        eval(code)
+        del code
+with cPyMemTrace.Profile(0, None, "t.mtrace"):
+    run()
+assert len(addresses) < 500, len(addresses)
+""")
+        # The function of a C event is the one that is called; its file is the caller's.
+        code = None
+        for r in trace.default:
+            if r.kind == CALL and r.function.startswith(b"f"):
+                code = r.code
+            if r.kind in (C_CALL, C_RETURN) and r.function in (b"len", b"max"):
+                self.assertEqual((r.code, r.line), (code, 1))
+        self.assertEqual(sum(r.kind == C_RETURN and r.function == b"max" for r in trace.default), 1000)
+
     def test_c_functions_that_come_and_go(self):
         """Methods of C types, closures of C, types made and dropped, with names of their own."""
         trace = self.recorded(PRELUDE + """

@@ -96,7 +96,7 @@ class Mine(cPyMemTrace.Profile): pass
 with Mine(0, None, "t.mtrace") as p: print(type(p) is Mine)
 """)
         self.assertEqual(result.out, b"(d_rss_trigger=-1, message=None, filepath=None, *, rss='auto', tick=10, "
-                                     b"children=True) True\nTrue\n")
+                                     b"children=True, max_size=None) True\nTrue\n")
 
 
 class Names(TraceCase):

@@ -536,6 +536,14 @@ class Options(RunnerCase):
         self.assertEqual(trace.decoded.header.tick_num // trace.decoded.header.tick_den, 1000)
         self.assertTrue(all(r.flags & F_RSS_READ for r in trace.default))
 
+    def test_children(self):
+        source = "import os; pid = os.fork(); pid or os._exit(0); os.waitpid(pid, 0); print(pid)"
+        result = self.runner("-q", "-o", "t.mtrace", "-c", source)
+        self.assertEqual(self.traces(), ["t.%d.mtrace" % int(result.out), "t.mtrace"])
+        self.assertEqual(self.runner("-q", "-o", "none.mtrace", "--no-children", "-c", source).err, b"")
+        self.assertEqual([n for n in self.traces() if n.startswith("none")], ["none.mtrace"])
+        self.trace("none.mtrace")
+
     def test_help(self):
         for option in "-h", "--help":
             result = self.runner(option)
@@ -546,7 +554,7 @@ class Options(RunnerCase):
     def test_mistakes(self):
         for words in ([], ["-x"], ["-o"], ["-m"], ["-c"], ["-d", "x", "y.py"], ["--tick=x", "y.py"],
                       ["--tick", "7", "-c", "1"], ["--rss", "guess", "-c", "1"], ["--rss"], ["--nonsense", "y.py"],
-                      ["-q"], ["-o", "f"]):
+                      ["-q"], ["-o", "f"], ["--no-children=1", "-c", "1"]):
             with self.subTest(words):
                 result = self.runner(*words, status=2)
                 self.assertEqual(result.out, b"")

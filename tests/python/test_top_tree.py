@@ -465,6 +465,19 @@ class Shapes(Tables):
         self.assertGreater(live["summit"], 19 << 20)
         self.assertIn("the path that reached it", self.mtdump("peak", "t.mtrace").decode())
 
+    def test_peak_of_each_process(self):
+        self.record(self.LEAK)
+        os.rename(self.path("t.mtrace"), self.path("a.mtrace"))
+        self.record(self.LEAK)
+        both = self.json("peak", "--json", "--by=process", "a.mtrace", "t.mtrace")
+        self.assertEqual(both, [self.json("peak", "--json", name) for name in ("a.mtrace", "t.mtrace")])
+        sum_ = self.json("peak", "--json", "a.mtrace", "t.mtrace")
+        self.assertEqual(sum_["rows"][0]["peak_bytes"], sum(one["rows"][0]["peak_bytes"] for one in both))
+        text = self.mtdump("peak", "--by=process", "a.mtrace", "t.mtrace").decode()
+        self.assertEqual(text.count("What was live then"), 2)
+        self.assertNotIn("sum of", text)
+        self.mtdump("peak", "--by=process", "--format=csv", "a.mtrace", status=2)
+
     def test_several_traces(self):
         self.record(self.LEAK)
         os.rename(self.path("t.mtrace"), self.path("a.mtrace"))
