@@ -19,6 +19,7 @@
 #include "analyzer/resolve.h"
 #include "analyzer/stream.h"
 #include "analyzer/units.h"
+#include "analyzer/words.h"
 
 enum { TEXT_MAX = 4096, THREADS_SHOWN = 16, INTERPRETERS_SHOWN = 64 };
 
@@ -58,32 +59,12 @@ struct info {
 
 /* ---- words for numbers ---- */
 
-static const char *word(const char *const *words, size_t count, unsigned number)
-{
-	static char unknown[16];
-	if (number < count && words[number])
-		return words[number];
-	snprintf(unknown, sizeof(unknown), "%u", number);
-	return unknown;
-}
-#define WORD(words, number) word((words), sizeof(words) / sizeof((words)[0]), (number))
-
-static const char *const clock_words[] = {
-	"other", "monotonic", "tsc", "process cpu time", "boottime",
-};
-static const char *const source_words[] = {
-	"other", "statm", "statm gap", "statm gap and faults", "map",
-};
-static const char *const hook_words[] = {
-	"other", "PyEval_SetProfile", "PyEval_SetTrace", "sys.monitoring",
-};
 static const char *const lost_words[MT_LOST_COUNT] = {
 	"ring full", "definitions full", "disk error", "hook taken away", "fork", "other",
 };
 static const char *const kind_words[MT_KIND_COUNT] = {
 	"CALL", "EXCEPT", "LINE", "RETURN", "C_CALL", "C_EXCEPT", "C_RETURN", "META",
 };
-static const char *const parent_words[] = { NULL, "forked", "nested" };
 
 /* ---- gathering ---- */
 
@@ -251,17 +232,6 @@ static uint64_t centibytes_an_event(const struct info *info)
 
 /* ---- JSON: names and types here are documented in mtdump.1 and only ever added to ---- */
 
-/* A name of ours as one word, for programs to compare. */
-static const char *identifier(const char *name)
-{
-	static char room[32];
-	size_t i = 0;
-	for (; name[i] && i < sizeof(room) - 1; i++)
-		room[i] = name[i] == ' ' ? '_' : name[i];
-	room[i] = '\0';
-	return room;
-}
-
 static void json_tlv(struct json *json, const struct mt_header *header, const char *key,
 		     enum mt_tlv type)
 {
@@ -327,10 +297,10 @@ static void json_recorder(struct json *json, const struct mt_header *header)
 
 	json_object_begin(json, "recorder");
 	json_tlv(json, header, "writer", MT_TLV_WRITER);
-	json_string(json, "hook", identifier(WORD(hook_words, header->hook)));
-	json_string(json, "clock", identifier(WORD(clock_words, header->clock_id)));
+	json_string(json, "hook", words_identifier(words_hook(header->hook)));
+	json_string(json, "clock", words_identifier(words_clock(header->clock_id)));
 	json_milli(json, "tick_ns", (int64_t)header->tick_num * 1000 / header->tick_den);
-	json_string(json, "rss_source", identifier(WORD(source_words, header->rss_source)));
+	json_string(json, "rss_source", words_identifier(words_rss_source(header->rss_source)));
 	json_tlv(json, header, "rss_refused", MT_TLV_RSS_REFUSED);
 	json_uint(json, "rss_gap_ns", rule.gap_ns);
 	json_uint(json, "rss_max_age_ns", rule.max_age_ns);
@@ -421,12 +391,12 @@ static void json_lost(struct json *json, const struct info *info)
 	json_bool(json, "reasons_known", totals->lost_reasons_known);
 	json_object_begin(json, "by_reason");
 	for (int i = 0; i < MT_LOST_COUNT; i++)
-		json_uint(json, identifier(lost_words[i]), totals->lost[i]);
+		json_uint(json, words_identifier(lost_words[i]), totals->lost[i]);
 	json_object_end(json);
 	json_uint(json, "at_bound", totals->lost_at_bound);
 	json_object_begin(json, "gaps_of_unknown_size");
 	for (int i = 0; i < MT_LOST_COUNT; i++)
-		json_uint(json, identifier(lost_words[i]), info->gaps[i]);
+		json_uint(json, words_identifier(lost_words[i]), info->gaps[i]);
 	json_object_end(json);
 	json_object_end(json);
 }
@@ -457,7 +427,7 @@ static void json_file(struct json *json, const struct info *info)
 	json_milli(json, "bytes_per_event", (int64_t)centibytes_an_event(info) * 10);
 	json_bool(json, "closed", totals->closed);
 	json_string(json, "ended",
-		    totals->closed ? identifier(stream_end_reason(totals->end_reason)) : NULL);
+		    totals->closed ? words_identifier(stream_end_reason(totals->end_reason)) : NULL);
 	json_bool(json, "tail_joined", totals->tail_joined);
 	json_uint(json, "tail_records", totals->tail_records);
 	json_uint(json, "damaged_places", totals->damaged);
@@ -482,7 +452,7 @@ static void print_json(struct out *out, const struct info *info)
 		format_uuid(parent.uuid, text);
 		json_object_begin(&json, "parent");
 		json_string(&json, "uuid", text);
-		json_string(&json, "reason", identifier(WORD(parent_words, parent.reason)));
+		json_string(&json, "reason", words_identifier(words_parent(parent.reason)));
 		json_uint(&json, "records", parent.records);
 		json_object_end(&json);
 	} else {
@@ -593,7 +563,7 @@ static void text_process(struct out *out, const struct mt_header *header)
 		format_uuid(parent.uuid, text);
 		label(out, "parent");
 		out_printf(out, "%s, %s after %" PRIu64 " records of it\n", text,
-			   WORD(parent_words, parent.reason), parent.records);
+			   words_parent(parent.reason), parent.records);
 	}
 }
 
@@ -634,10 +604,10 @@ static void text_recorder(struct out *out, const struct mt_header *header)
 	const int safe = crash_safe(header, &view);
 
 	label(out, "events from");
-	out_printf(out, "%s, clock %s in steps of %" PRIu64 " ns\n", WORD(hook_words, header->hook),
-		   WORD(clock_words, header->clock_id), (uint64_t)header->tick_num / header->tick_den);
+	out_printf(out, "%s, clock %s in steps of %" PRIu64 " ns\n", words_hook(header->hook),
+		   words_clock(header->clock_id), (uint64_t)header->tick_num / header->tick_den);
 	label(out, "RSS from");
-	out_printf(out, "%s, pages of %" PRIu32 " bytes", WORD(source_words, header->rss_source),
+	out_printf(out, "%s, pages of %" PRIu32 " bytes", words_rss_source(header->rss_source),
 		   header->page_size);
 	if (mt_header_tlv(header, MT_TLV_RSS_REFUSED, &view)) {
 		resolve_escape((const char *)view.data, view.size, text, sizeof(text));

@@ -30,7 +30,9 @@ libevents_la_SOURCES = \
 	%D%/timeline.c \
 	%D%/timeline.h \
 	%D%/units.c \
-	%D%/units.h
+	%D%/units.h \
+	%D%/words.c \
+	%D%/words.h
 libevents_la_LIBADD = libmtformat.la
 
 # All but main.c, so that unit tests can link it.

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/words.h"
 #include "reader/arrow.h"
 
 PyMODINIT_FUNC PyInit__reader(void);
@@ -438,6 +439,11 @@ static bool put_number(PyObject *dict, const char *key, const struct mt_header *
 	return put(dict, key, found ? PyLong_FromUnsignedLongLong(mt_load_u64(view.data)) : hold(Py_None));
 }
 
+static bool put_word(PyObject *dict, const char *key, const char *words)
+{
+	return put(dict, key, PyUnicode_FromString(words_identifier(words)));
+}
+
 static PyObject *new_argv(const struct mt_header *header)
 {
 	struct mt_tlv_view view;
@@ -488,6 +494,10 @@ static PyObject *new_header(const struct stream *stream)
 	    put_text(dict, "boot_id", header, MT_TLV_BOOT_ID) &&
 	    put_text(dict, "cpu_model", header, MT_TLV_CPU_MODEL) &&
 	    put_text(dict, "writer", header, MT_TLV_WRITER) &&
+	    put_word(dict, "hook", words_hook(header->hook)) &&
+	    put_word(dict, "clock", words_clock(header->clock_id)) &&
+	    put_word(dict, "rss_source", words_rss_source(header->rss_source)) &&
+	    put_text(dict, "rss_refused", header, MT_TLV_RSS_REFUSED) &&
 	    put_number(dict, "memory_limit_bytes", header, MT_TLV_MEMORY_LIMIT) &&
 	    put_number(dict, "age_at_start_ns", header, MT_TLV_PROCESS_START) &&
 	    put_number(dict, "footprint_bytes", header, MT_TLV_FOOTPRINT) &&

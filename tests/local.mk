@@ -81,6 +81,7 @@ unit_tests = \
 	%D%/unit/test_tree_view \
 	%D%/unit/test_units \
 	%D%/unit/test_verify \
+	%D%/unit/test_words \
 	%D%/unit/test_writer
 fuzz_targets = \
 	%D%/fuzz/fuzz_block \

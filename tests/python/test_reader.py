@@ -229,6 +229,7 @@ with cPyMemTrace.Profile(0, "the message", "t.mtrace") as profile:
             expected = [part[name] for part in (known, known["process"], known["recorder"]) if name in part]
             self.assertEqual(value, expected[0]["total"] if name == "lost" else expected[0], name)
         self.assertEqual(opened.header["message"], "the message")
+        self.assertLessEqual({"hook", "clock", "rss_source", "rss_refused"}, set(opened.header))
         self.assertEqual(opened.notes, ())
 
     def test_batches_are_bounded_and_damage_comes_after_whole_ones(self):
