@@ -90,6 +90,15 @@ class NoHook:
     stop = start
 
 
+class LeastHook:
+    """A hook that reads the clock and stores a record: what no recorder of every event can do without."""
+    def start(self):
+        emptyhook.start(True)
+
+    def stop(self):
+        emptyhook.stop()
+
+
 class CProfile:
     def __init__(self):
         self.profile = cProfile.Profile()
@@ -135,7 +144,7 @@ def timed(mode, work, repeat):
 
 
 def bench(work, rounds, repeat, directory, rss):
-    makers = {'none': NoHook, 'empty': lambda: emptyhook, 'cProfile': CProfile,
+    makers = {'none': NoHook, 'empty': lambda: emptyhook, 'least': LeastHook, 'cProfile': CProfile,
               'recorder': lambda: Recorder(directory, rss)}
     times = {name: [] for name in makers}
     work()
@@ -158,12 +167,14 @@ def row(name, times, events):
     against_empty = ratios(added(times, 'recorder'), added(times, 'empty'))
     against_cprofile = ratios(added(times, 'recorder'), added(times, 'cProfile'))
     per_event = {mode: (min(times[mode]) - min(times['none'])) / events
-                 for mode in ('empty', 'cProfile', 'recorder')}
+                 for mode in ('empty', 'least', 'cProfile', 'recorder')}
+    least_to_empty = statistics.median(ratios(added(times, 'least'), added(times, 'empty')))
     return {
         'workload': name, 'events': round(events),
         'whole': {mode: statistics.median(ratios(times[mode], times['none']))
-                  for mode in ('empty', 'cProfile', 'recorder')},
+                  for mode in ('empty', 'least', 'cProfile', 'recorder')},
         'ns_per_event_added': per_event,
+        'least_to_empty': least_to_empty,
         'recorder_to_empty': statistics.median(against_empty),
         'recorder_to_empty_spread': statistics.quantiles(against_empty, n=4)[::2],
         'recorder_to_cprofile': statistics.median(against_cprofile),
@@ -235,9 +246,9 @@ def judge(rows, grown):
 
 def print_row(r):
     per_event, whole = r['ns_per_event_added'], r['whole']
-    print('%-13s %7d  %6.1f (%5.2f)  %6.1f (%5.2f)  %6.1f (%5.2f)  %5.2f (%.2f-%.2f) %5.2f (%.2f-%.2f)' % (
-        r['workload'], r['events'], per_event['empty'], whole['empty'], per_event['recorder'], whole['recorder'],
-        per_event['cProfile'], whole['cProfile'], r['recorder_to_empty'], *r['recorder_to_empty_spread'],
+    print('%-13s %7d %s  %5.2f  %5.2f (%.2f-%.2f) %5.2f (%.2f-%.2f)' % (
+        r['workload'], r['events'], ' '.join('%6.1f (%5.2f)' % (per_event[mode], whole[mode]) for mode in per_event),
+        r['least_to_empty'], r['recorder_to_empty'], *r['recorder_to_empty_spread'],
         r['recorder_to_cprofile'], *r['recorder_to_cprofile_spread']), flush=True)
 
 
@@ -256,7 +267,7 @@ def write_plots(arguments, found):
     where = 'Python %s, %s' % (found['machine']['python'], report.machine_text(found['machine']))
     if arguments.svg:
         plot.bars(arguments.svg, 'Time added to an event', where, ' ns', {
-            r['workload']: {mode: r['ns_per_event_added'][mode] for mode in ('recorder', 'cProfile', 'empty')}
+            r['workload']: {mode: r['ns_per_event_added'][mode] for mode in ('recorder', 'cProfile', 'least', 'empty')}
             for r in found['rows']})
     if arguments.svg_growth:
         def curve(figure):
@@ -288,8 +299,8 @@ def main():
     print('%s; time.perf_counter_ns(): %.0f ns' % (report.machine_text(found['machine']), found['clock_ns']))
     print('Python %s, rss=%s: time added by each, ns an event (ratio to the bare program), and ratios (quartiles)'
           % (found['machine']['python'], found['rss']))
-    print('%-13s %7s  %14s  %14s  %14s  %17s %17s' % ('', 'events', 'empty hook', 'recorder', 'cProfile', '/ empty',
-                                                     '/ cProfile'))
+    print('%-13s %7s %14s %14s %14s %14s %6s  %17s %17s' % ('', 'events', 'empty hook', 'least', 'cProfile', 'recorder',
+                                                           'least/', 'recorder/empty', 'recorder/cProfile'))
     try:
         for name, work in WORKLOADS.items():
             times, events, _ = bench(work, arguments.rounds, arguments.repeat, directory, arguments.rss)
