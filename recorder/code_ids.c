@@ -21,6 +21,13 @@ _Static_assert(sizeof(void *) >= 8, "serial number and id share one pointer");
 
 static Py_ssize_t extra_index = -1;
 Py_ssize_t code_ids_slot = NO_SLOT;
+struct code_ids_call code_ids_latest_call;
+
+/* A code object that has an id ends. */
+static void forget_call(void *Py_UNUSED(slot))
+{
+	code_ids_latest_call.code = NULL;
+}
 
 /*
  * Room for one name and one line table; mapped once and kept, never on the program's heap or stack. Few need
@@ -64,7 +71,7 @@ int code_ids_init(void)
 		scratch->name[0] = scratch->lines[0] = 0;
 		rss_footprint_add(CODE_IDS_PAGES);
 	}
-	extra_index = PyUnstable_Eval_RequestCodeExtraIndex(NULL);
+	extra_index = PyUnstable_Eval_RequestCodeExtraIndex(forget_call);
 	if (extra_index < 0) {
 		PyErr_SetString(PyExc_RuntimeError, "pymemtrace: no co_extra slot is free");
 		return -1;

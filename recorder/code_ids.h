@@ -63,6 +63,37 @@ static inline uint32_t code_ids_known_method(const struct session *session, cons
 	return __builtin_expect(known && known->check == (uint64_t)(uintptr_t)method->ml_name, 1) ? known->id : 0;
 }
 
+/*
+ * The latest call of a C function, in whatever thread: most returns, and in loops most calls, are of the same function by the
+ * same code. A code object that ends takes it along (code_ids_init()), so that `code` is never another at that address;
+ * what a method is called is asked each time, as above.
+ */
+struct code_ids_call {
+	const PyMethodDef *method;
+	const char *name;
+	const PyCodeObject *code;
+	uint32_t serial;
+	uint64_t ids;
+};
+extern struct code_ids_call code_ids_latest_call __attribute__((visibility("hidden")));
+
+/* The ids of `method` and of `caller` where a record has them, or 0. Without a call, too. */
+static inline uint64_t code_ids_known_call(const struct session *session, const PyMethodDef *method, PyCodeObject *caller)
+{
+	struct code_ids_call *const latest = &code_ids_latest_call;
+
+	if (__builtin_expect(latest->method == method && latest->code == caller && latest->name == method->ml_name &&
+			     latest->serial == session->serial, 1))
+		return latest->ids;
+	const uint32_t callee = code_ids_known_method(session, method);
+	const uint32_t code = callee ? code_ids_known_code(session, caller) : 0;
+	if (!code)
+		return 0;
+	const uint64_t ids = (uint64_t)callee << SESSION_CALLEE_SHIFT | code;
+	*latest = (struct code_ids_call){ method, method->ml_name, caller, session->serial, ids };
+	return ids;
+}
+
 /* Ids, or 0 when the arena had no room: count the event as lost. */
 static inline uint32_t code_ids_of_code(struct session *session, PyCodeObject *code)
 {

@@ -156,7 +156,6 @@ static __attribute__((noinline)) PyObject *c_event_slowly(PyObject *const *args,
 	unsigned kind_flags = kind << 5;
 	uint32_t thread, callee;
 
-	recording_thread.call.code = NULL;
 	if (!session)
 		Py_RETURN_NONE;
 #if PY_VERSION_HEX >= 0x030d0000
@@ -207,31 +206,15 @@ static inline __attribute__((always_inline)) const PyMethodDef *quick_method(PyO
 	return NULL;
 }
 
-static inline uint64_t quick_who(const struct session *session, const PyMethodDef *method, PyCodeObject *caller)
-{
-	const uint32_t callee = code_ids_known_method(session, method);
-	const uint32_t code = callee ? code_ids_known_code(session, caller) : 0;
-
-	return code ? recording_thread.who | (uint64_t)callee << SESSION_CALLEE_SHIFT | code : 0;
-}
-
-/*
- * A return is mostly that of the latest call in this thread, whose objects are alive still, and is recorded as that
- * was. Every call that comes here is remembered or, in c_event_slowly(), has the memory cleared.
- */
 static inline __attribute__((always_inline)) PyObject *c_event(PyObject *const *args, unsigned kind)
 {
 	struct session *const session = fork_page->session;
 	const PyMethodDef *const method = quick_method(args);
-	struct recording_thread *const thread = &recording_thread;
 
-	if (__builtin_expect(session && method && thread->serial == session->serial, 1)) {
-		const bool same = kind != MT_KIND_C_CALL &&
-			  __builtin_expect(thread->call.method == method && thread->call.code == args[0], 1);
-		const uint64_t who = same ? thread->call.who : quick_who(session, method, (PyCodeObject *)args[0]);
-		if (kind == MT_KIND_C_CALL)
-			thread->call = (struct recording_call){ method, args[0], who };
-		if (__builtin_expect(who && session_event_quickly(session, kind << 5, who, offset_of(args[1])), 1))
+	if (__builtin_expect(session && method && recording_thread.serial == session->serial, 1)) {
+		const uint64_t ids = code_ids_known_call(session, method, (PyCodeObject *)args[0]);
+		if (__builtin_expect(ids && session_event_quickly(session, kind << 5, recording_thread.who | ids,
+								  offset_of(args[1])), 1))
 			Py_RETURN_NONE;
 	}
 	return c_event_slowly(args, kind);

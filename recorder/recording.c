@@ -137,10 +137,8 @@ bool recording_thread_slow(struct session *session, uint32_t *index_out)
 			session_name_thread(session, index, native_id, ident, name);
 		self->tries = name ? NAME_TRIES : (uint16_t)(self->tries + 1);
 	}
-	if (self->tries == NAME_TRIES) {
+	if (self->tries == NAME_TRIES)
 		self->serial = session->serial;
-		self->call.code = NULL;
-	}
 	*index_out = index;
 	return true;
 }

@@ -81,10 +81,6 @@ struct recording_thread {
 	uint16_t tries;                 /* at finding the name */
 	bool muted;                     /* the runner's own frames are on top: record nothing */
 	uint64_t who;                   /* the thread's index, where a record has it */
-	struct recording_call {         /* the latest C_CALL: for its return. `code` NULL: look its ids up */
-		const void *method, *code;
-		uint64_t who;
-	} call;
 };
 extern __thread struct recording_thread recording_thread
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));

@@ -65,6 +65,48 @@ for n in range(5):
                              {b"g", b"len", b"__exit__"})
             self.assertEqual(len(trace.calls("g")), n + 1)
 
+    def test_the_same_c_function_called_by_one_code_object_after_another(self):
+        """No other C function is called in between: types make the code objects."""
+        self.run_source(PRELUDE + """
+import sys
+def template(): len(())
+old = template.__code__
+CodeType, FunctionType = type(old), type(template)
+first = (0, 0, 0, 0, old.co_stacksize, old.co_flags, old.co_code, old.co_consts, old.co_names, (), "file")
+if sys.version_info >= (3, 11):
+    def last(name): return name, name, 1, old.co_linetable, old.co_exceptiontable, (), ()
+else:
+    def last(name): return name, 1, old.co_lnotab, (), ()
+names = ["f%d" % n for n in range(1000)]
+scope, addresses = globals(), []
+def run():
+    global addresses
+    for name in names:
+        function = FunctionType(CodeType(*first, *last(name)), scope)
+        function()
+        del function
+    code = CodeType(*first, *last("f"))
+    addresses += [id(code)]
+    del code
+with cPyMemTrace.Profile(0, None, "t.mtrace"):
+    run()
+    run()
+# Else this tests nothing. (Before 3.12 nothing is kept from one call to the next.)
+assert sys.version_info < (3, 12) or addresses[0] == addresses[1]
+""")
+        self.assertEqual(self.check_callers(self.trace(), {b"len"}), 4000)
+
+    def check_callers(self, trace, names):
+        """The function of a C event is the one that is called; its code is the caller's, here the f... entered last."""
+        code, seen = None, 0
+        for r in trace.default:
+            if r.kind == CALL and r.function.startswith(b"f"):
+                code = r.code
+            if r.kind in (C_CALL, C_RETURN) and r.function in names:
+                self.assertEqual((r.code, r.line), (code, 1))
+                seen += 1
+        return seen
+
     def test_returns_of_c_functions_are_of_the_code_that_called(self):
         """Also where the call itself is not shown, as that of a bound method around a C function on 3.12."""
         trace = self.recorded(PRELUDE + """
@@ -82,13 +124,7 @@ with cPyMemTrace.Profile(0, None, "t.mtrace"):
     run()
 assert len(addresses) < 500, len(addresses)
 """)
-        # The function of a C event is the one that is called; its file is the caller's.
-        code = None
-        for r in trace.default:
-            if r.kind == CALL and r.function.startswith(b"f"):
-                code = r.code
-            if r.kind in (C_CALL, C_RETURN) and r.function in (b"len", b"max"):
-                self.assertEqual((r.code, r.line), (code, 1))
+        self.assertGreaterEqual(self.check_callers(trace, {b"len", b"max"}), 6000)
         self.assertEqual(sum(r.kind == C_RETURN and r.function == b"max" for r in trace.default), 1000)
 
     def test_c_functions_that_come_and_go(self):
