@@ -76,7 +76,8 @@ first = (0, 0, 0, 0, old.co_stacksize, old.co_flags, old.co_code, old.co_consts,
 if sys.version_info >= (3, 11):
     def last(name): return name, name, 1, old.co_linetable, old.co_exceptiontable, (), ()
 else:
-    def last(name): return name, 1, old.co_lnotab, (), ()
+    lines = old.co_linetable if sys.version_info >= (3, 10) else old.co_lnotab
+    def last(name): return name, 1, lines, (), ()
 names = ["f%d" % n for n in range(1000)]
 scope, addresses = globals(), []
 def run():
