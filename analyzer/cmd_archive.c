@@ -145,30 +145,6 @@ static void archive_trace(const char *path, const struct archive_options *option
 	mt_source_close(run.archive.source);
 }
 
-static bool usage_is_right(const struct archive_options *options, int count, char **paths)
-{
-	if (options->output && count > 1) {
-		message_error(EXIT_USAGE, NULL, "--output takes one trace at a time");
-		return false;
-	}
-	if (options->output && strcmp(options->output, "-") == 0) {
-		message_error(EXIT_USAGE, NULL, "archive: standard output cannot be read back and compared");
-		return false;
-	}
-	if (options->force && !options->output) {
-		message_error(EXIT_USAGE, NULL, "--force needs --output: in place, a program that is still "
-			      "writing would go on with a file that is gone");
-		return false;
-	}
-	for (int i = 0; i < count; i++) {
-		if (strcmp(paths[i], "-") == 0) {
-			message_error(EXIT_USAGE, NULL, "archive: standard input has no place to put it");
-			return false;
-		}
-	}
-	return true;
-}
-
 void cmd_archive(const struct command *command, int argc, char **argv)
 {
 	struct archive_options options = { 0 };
@@ -181,8 +157,13 @@ void cmd_archive(const struct command *command, int argc, char **argv)
 	int first = 0;
 	if (!options_parse_traces(command, tables, argc, argv, &first))
 		return;
-	if (!usage_is_right(&options, argc - first, argv + first))
+	if (!replacement_operands(command->name, options.output, argc - first, argv + first))
 		return;
+	if (options.force && !options.output) {
+		message_error(EXIT_USAGE, NULL, "--force needs --output: in place, a program that is still "
+			      "writing would go on with a file that is gone");
+		return;
+	}
 	const unsigned threads = pool_threads(&pool_options);
 	struct pool *pool = pool_new(threads);
 	struct out *out = pool ? out_open(NULL) : NULL;

@@ -283,25 +283,6 @@ static void repair_trace(const char *path, const struct repair_options *options,
 		mt_tail_image_release(&run.image);
 }
 
-static bool usage_is_right(const struct repair_options *options, int count, char **paths)
-{
-	if (options->output && count > 1) {
-		message_error(EXIT_USAGE, NULL, "--output takes one trace at a time");
-		return false;
-	}
-	if (options->output && strcmp(options->output, "-") == 0) {
-		message_error(EXIT_USAGE, NULL, "repair: standard output cannot be read back and compared");
-		return false;
-	}
-	for (int i = 0; i < count; i++) {
-		if (strcmp(paths[i], "-") == 0) {
-			message_error(EXIT_USAGE, NULL, "repair: standard input has no place to put it");
-			return false;
-		}
-	}
-	return true;
-}
-
 void cmd_repair(const struct command *command, int argc, char **argv)
 {
 	struct repair_options options = { 0 };
@@ -309,7 +290,7 @@ void cmd_repair(const struct command *command, int argc, char **argv)
 	int first = 0;
 	if (!options_parse_traces(command, tables, argc, argv, &first))
 		return;
-	if (!usage_is_right(&options, argc - first, argv + first))
+	if (!replacement_operands(command->name, options.output, argc - first, argv + first))
 		return;
 	struct out *out = out_open(NULL);
 	for (int i = first; out && i < argc; i++)

@@ -18,6 +18,25 @@ void replacement_tell(const char *path, const char *what, int error)
 	message_error(EXIT_OUTPUT, path, "%s: %s", what, strerror(error));
 }
 
+bool replacement_operands(const char *verb, const char *output, int count, char **paths)
+{
+	if (output && count > 1) {
+		message_error(EXIT_USAGE, NULL, "--output takes one trace at a time");
+		return false;
+	}
+	if (output && strcmp(output, "-") == 0) {
+		message_error(EXIT_USAGE, NULL, "%s: standard output cannot be read back and compared", verb);
+		return false;
+	}
+	for (int i = 0; i < count; i++) {
+		if (strcmp(paths[i], "-") == 0) {
+			message_error(EXIT_USAGE, NULL, "%s: standard input has no place to put it", verb);
+			return false;
+		}
+	}
+	return true;
+}
+
 bool replacement_check(struct replacement *replacement, const char *path, const char *output)
 {
 	struct stat status;

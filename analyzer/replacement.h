@@ -28,6 +28,9 @@ struct replacement {
 	int fd;                         /* open for writing; -1: none */
 };
 
+/* Are these `count` traces ones of which `verb` can make others, all in place or one as `output`? Told if not. */
+bool replacement_operands(const char *verb, const char *output, int count, char **paths);
+
 /*
  * The trace is at `path`; `output` is NULL (in its place) or the file to write, which must not exist.
  * A symbolic link is not replaced. False when a message has been printed and noted.
